@@ -1,0 +1,42 @@
+# Every target installs what it needs. `make demo` is the place to start.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NATIVE := build/native
+STAMP  := $(VENV)/.installed
+
+.PHONY: install native demo test check format bench clean
+
+install: $(STAMP) native
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+native:
+	$(MAKE) --no-print-directory -C simgpu OUT=$(abspath $(NATIVE))
+	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE))
+
+demo: install
+	$(BIN)/gshare demo --report build/demo.json
+
+test: install
+	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
+	$(BIN)/pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(MAKE) --no-print-directory native
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf build

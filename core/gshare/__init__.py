@@ -1,0 +1,1 @@
+"""Shared vocabulary and pure domain of gshare: rectangles of a GPU, packing, leases."""

@@ -1,0 +1,42 @@
+"""Every name that a cluster, a container or a user sees, in one place."""
+
+from typing import Final
+
+DOMAIN: Final = "gshare.io"
+
+# Extended resources: whole percents, 1-100 per container.
+RESOURCE_SM: Final = f"{DOMAIN}/vgpu-sm"
+RESOURCE_QUOTA: Final = f"{DOMAIN}/vgpu-quota"
+
+# Annotations and labels that users write.
+ANNOTATION_QUOTA_LIMIT: Final = f"{DOMAIN}/quota-limit"
+ANNOTATION_GPU_MEM: Final = f"{DOMAIN}/gpu-mem"
+LABEL_FUNCTION: Final = f"{DOMAIN}/function"
+
+# Annotations that gshare writes.
+ANNOTATION_PLACEMENT: Final = f"{DOMAIN}/placement"
+ANNOTATION_GPUS: Final = f"{DOMAIN}/gpus"
+
+# Environment of a container that holds a lease.
+ENV_LEASE_DIR: Final = "GSHARE_LEASE_DIR"
+ENV_PRELOAD: Final = "LD_PRELOAD"
+ENV_VISIBLE_DEVICES: Final = "CUDA_VISIBLE_DEVICES"
+ENV_MPS_PERCENTAGE: Final = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
+ENV_MPS_MEMORY_LIMIT: Final = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"
+
+# Environment that gshare's own programs read.
+ENV_STATE_DIR: Final = "GSHARE_STATE_DIR"
+ENV_NATIVE_DIR: Final = "GSHARE_NATIVE_DIR"
+ENV_SIMGPU_DIR: Final = "GSHARE_SIMGPU_DIR"
+ENV_SIMGPU_LABEL: Final = "GSHARE_SIMGPU_LABEL"
+ENV_RUN_ID: Final = "GSHARE_RUN_ID"
+
+# Files of one GPU's directory (made by the node, served by the token daemon).
+FILE_TIMETABLE: Final = "timetable"
+FILE_CONTROL_SOCKET: Final = "control.sock"
+FOLDER_LEASES: Final = "leases"
+# Files of one lease's directory.
+FILE_LIMITS: Final = "limits"
+FILE_GRANT: Final = "grant"
+FILE_COUNTERS: Final = "counters"
+FILE_TOKEN_SOCKET: Final = "token.sock"  # noqa: S105 (a file name)

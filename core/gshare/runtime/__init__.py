@@ -1,0 +1,1 @@
+"""What every gshare process needs around the pure core: files, sockets, processes, reports."""

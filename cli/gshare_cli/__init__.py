@@ -1,0 +1,1 @@
+"""The `gshare` command."""

@@ -1,0 +1,1 @@
+"""An example model server: HTTP in front, CUDA driver calls behind."""

@@ -1,0 +1,45 @@
+"""Entry point: `gshare-example-server --model resnet50`."""
+
+import argparse
+import os
+import sys
+
+from . import app, engine, gpu, models, server
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gshare-example-server", description=__doc__)
+    parser.add_argument("--model", default="resnet50", help=f"one of {', '.join(models.names())}")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=int(os.environ.get("PORT", "8080")),
+        help="port to listen on; 0 takes a free one (default: $PORT, else 8080)",
+    )
+    parser.add_argument(
+        "--in-flight", type=int, default=2, help="requests on the GPU's queue at once (default: 2)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load the model, serve it until SIGTERM, and return the exit code."""
+    options = _arguments(arguments)
+    try:
+        model = models.load(options.model)
+        device = gpu.Gpu()
+        inference = engine.Engine(model, device, options.in_flight)
+        print(f"{model.name} loaded on {device.name}", flush=True)  # noqa: T201
+        health = app.Health()
+        settings = server.Settings(host=options.host, port=options.port)
+        server.serve(app.build(inference, health), health, settings)
+        device.close()
+    except (models.ModelError, gpu.GpuError, OSError) as error:
+        print(f"gshare-example-server: {options.model}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The HTTP face of the server: /healthz, /infer and /metrics."""
+
+import time
+
+import flask
+
+from . import engine, gpu, metrics
+
+
+class Health:
+    """Whether the server takes new work; a load balancer asks through /healthz."""
+
+    def __init__(self) -> None:
+        self.is_draining = False
+
+
+def build(model: engine.Engine, health: Health) -> flask.Flask:
+    """Return the WSGI application that serves `model`."""
+    app = flask.Flask(__name__)
+    figures = metrics.Metrics(model.model.name)
+
+    @app.get("/healthz")
+    def healthz() -> flask.Response:
+        if health.is_draining:
+            return flask.Response("draining\n", 503)
+        return flask.Response("ok\n")
+
+    @app.route("/infer", methods=["GET", "POST"])
+    def infer() -> flask.Response:
+        began = time.monotonic()
+        response, gpu_seconds = _infer(model, flask.request.get_data(cache=False))
+        figures.answered(response.status_code, time.monotonic() - began, gpu_seconds)
+        return response
+
+    @app.get("/metrics")
+    def scrape() -> flask.Response:
+        return flask.Response(figures.text(), content_type=figures.content_type)
+
+    @app.after_request
+    def close_while_draining(response: flask.Response) -> flask.Response:
+        if health.is_draining:
+            response.headers["Connection"] = "close"
+        return response
+
+    return app
+
+
+def _infer(model: engine.Engine, content: bytes) -> tuple[flask.Response, float]:
+    """Return the answer to one inference request, and the GPU seconds that it took."""
+    try:
+        result = model.infer(content)
+    except ValueError as error:
+        return flask.Response(f"{error}\n", 413), 0.0
+    except gpu.GpuError as error:
+        return flask.Response(f"{error}\n", 500), 0.0
+    body = {
+        "model": model.model.name,
+        "gpu_ms": round(result.gpu_seconds * 1000, 3),
+        "output_bytes": len(result.output),
+    }
+    return flask.jsonify(body), result.gpu_seconds

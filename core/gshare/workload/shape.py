@@ -1,0 +1,84 @@
+"""Reads what a Deployment's pods ask of a GPU: two resources and two annotations."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gshare import names, units
+from gshare.errors import InputError
+from gshare.workload.fields import Field
+from gshare.workload.values import Function, Shape
+
+RESOURCES: Final = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
+_TEMPLATE_ANNOTATIONS: Final = ("spec", "template", "metadata", "annotations")
+
+
+def asks_for_gpu(container: Field) -> bool:
+    """Tell whether `container` names one of the two resources, in limits or in requests."""
+    resources = container.child("resources")
+    return any(
+        not resources.at(kind, name).is_absent
+        for kind in ("limits", "requests")
+        for name in RESOURCES
+    )
+
+
+def read(deployment: Field, container: Field) -> Shape:
+    """Return what each pod of `deployment` asks through `container`; InputError if it is wrong."""
+    annotations = deployment.at(*_TEMPLATE_ANNOTATIONS)
+    for written in (annotations, deployment.at("metadata", "annotations")):
+        placement = written.child(names.ANNOTATION_PLACEMENT)
+        if not placement.is_absent:
+            placement.refuse("is written by gshare alone: remove it")
+    sm_percent = _resource(container, names.RESOURCE_SM, names.RESOURCE_QUOTA)
+    quota = _resource(container, names.RESOURCE_QUOTA, names.RESOURCE_SM)
+    return Shape(
+        sm_percent,
+        quota,
+        _quota_limit(annotations.child(names.ANNOTATION_QUOTA_LIMIT), quota),
+        _memory(annotations.child(names.ANNOTATION_GPU_MEM)),
+    )
+
+
+def check_card(function: Function, card_memory_bytes: int) -> None:
+    """Raise InputError where `function` asks for more memory than the largest card has."""
+    asked = function.shape.memory_bytes
+    if asked is not None and asked > card_memory_bytes:
+        annotation = f"metadata.annotations[{names.ANNOTATION_GPU_MEM}]"
+        raise InputError(
+            function.source,
+            f"{function.kind_and_name} spec.template.{annotation}",
+            units.memory_text(asked),
+            f"is more than the {units.memory_text(card_memory_bytes)} of the largest GPU here",
+        )
+
+
+def _resource(container: Field, name: str, other: str) -> int:
+    """Return one resource of `container`, whose limit must be there and equal its request."""
+    limit = container.at("resources", "limits", name)
+    if limit.is_absent:
+        limit.refuse(f"is missing: a rectangle needs both {name} and {other} in limits")
+    percent = limit.read(units.whole_percent)
+    request = container.at("resources", "requests", name)
+    if not request.is_absent and request.read(units.whole_percent) != percent:
+        request.refuse(f"must equal the limit, {percent}, or be left out")
+    return percent
+
+
+def _quota_limit(annotation: Field, quota_request_percent: int) -> int:
+    """Return up to which percent of each window a function may borrow; 100 where not said."""
+    if annotation.is_absent:
+        return 100
+    limit = _annotation(annotation, units.whole_percent)
+    if limit < quota_request_percent:
+        annotation.refuse(f"must be at least the {quota_request_percent} of {names.RESOURCE_QUOTA}")
+    return limit
+
+
+def _memory(annotation: Field) -> int | None:
+    return None if annotation.is_absent else _annotation(annotation, units.memory_bytes)
+
+
+def _annotation(annotation: Field, reader: Callable[[object], int]) -> int:
+    """Read an annotation, which the API server takes as a text alone."""
+    annotation.text()
+    return annotation.read(reader)

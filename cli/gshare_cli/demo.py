@@ -1,0 +1,110 @@
+"""`gshare demo`: the paper's workload on one simulated GPU, and by time sharing on four."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from gshare.errors import GshareError
+from gshare.runtime.report import Report
+from gshare.workload import Workload, combine, parse
+
+from . import demo_view
+from .demo_result import ModeResult, claims
+from .demo_run import USERS_PER_REPLICA, WARM_UP_S, Plan, measure, time_shared
+from .views import ReplicaView
+
+TIME_SHARING_GPUS = 4
+
+PaperFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]...", help="Deployments and Services; default: the paper's."),
+]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write the report, as JSON, to this file.")
+]
+Seconds = Annotated[float, typer.Option("--seconds", min=1, help="Measured time of each mode.")]
+TimeScale = Annotated[
+    int, typer.Option("--time-scale", min=1, help="How many times slower than a real GPU.")
+]
+
+
+def demo(
+    files: PaperFiles = None,
+    report: ReportFile = None,
+    seconds: Seconds = 30,
+    time_scale: TimeScale = 4,
+) -> None:
+    """Run the paper's eight replicas on ONE simulated GPU and show what each of them got.
+
+    Four ResNet (12 % of the SMs, 40 % of the time), two RNNT (24, 40) and two BERT (50, 60), all
+    saturated; then the same workload by time sharing only, which needs four GPUs. Exit code 1 if
+    a promise was not kept.
+    """
+    console = Console()
+    workload = combine([_read(path) for path in files or _paper_files()])
+    shared_plan = Plan("shared", workload, 1, seconds, time_scale)
+    turns = time_shared(workload)
+    turns_plan = Plan("time_sharing", turns, TIME_SHARING_GPUS, seconds, time_scale)
+    shared = _run(shared_plan, "Shared: one simulated GPU", console)
+    console.print(demo_view.replica_table(shared))
+    time_sharing = _run(turns_plan, "Time sharing only: four simulated GPUs", console)
+    console.print(demo_view.comparison_table(shared, time_sharing))
+    outcome = _report(shared, time_sharing, time_scale)
+    for line in demo_view.claim_lines(outcome.claims):
+        console.print(line)
+    if report:
+        outcome.write(report)
+    if not outcome.holds:
+        raise typer.Exit(1)
+
+
+def _run(plan: Plan, title: str, console: Console) -> ModeResult:
+    """Measure one plan with a live table; a console that is no terminal gets one line."""
+    console.print(f"{title}, {plan.time_scale} times slower than a real one.")
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(
+            phase: str, views: Sequence[ReplicaView], delivered_percent: Mapping[str, float]
+        ) -> None:
+            table = demo_view.progress_table(f"{title}: {phase}", views, delivered_percent)
+            live.update(table, refresh=console.is_terminal)
+
+        result = asyncio.run(measure(plan, show))
+        live.update("")
+        return result
+
+
+def _report(shared: ModeResult, time_sharing: ModeResult, time_scale: int) -> Report:
+    return Report(
+        claims=claims(shared),
+        cases=[shared.as_case(), time_sharing.as_case()],
+        simulated=True,
+        conditions={
+            "gpu": shared.usage.gpus[0].name,
+            "time_scale": time_scale,
+            "seconds": shared.seconds,
+            "warm_up_seconds": WARM_UP_S,
+            "users_per_replica": USERS_PER_REPLICA,
+            "requests_per_second_are": "as measured times time_scale: those of a real-speed GPU",
+        },
+    )
+
+
+def _paper_files() -> list[Path]:
+    folder = Path(__file__).resolve().parents[2] / "examples" / "paper"
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise GshareError(f"no workload in {folder}: run the demo from a checkout, or name files")
+    return files
+
+
+def _read(path: Path) -> Workload:
+    try:
+        return parse(str(path), path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GshareError(f"{path}: {error.strerror}") from error

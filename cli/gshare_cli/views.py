@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gshare.rectangles import Rectangle
+
 
 class ReplicaState(StrEnum):
     """Where a replica is in its life, in the words of `kubectl get pods`."""
@@ -21,16 +23,6 @@ class ReplicaState(StrEnum):
     """Its process ended badly and is not started again."""
     TERMINATING = "Terminating"
     """It was asked to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """A function rectangle where it lies on its GPU: percents of the window and of the SMs."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,33 @@
+"""Runs the `gshare` command; an error is one line on standard error and an exit code."""
+
+import sys
+
+from gshare.errors import GshareError, InputError
+
+from .app import app
+from .run import CommandError
+from .session import DoesNotFitError
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except CommandError as error:
+        _end(error, error.exit_code)
+    except (InputError, DoesNotFitError) as error:
+        _end(error, EXIT_BAD_INPUT)
+    except GshareError as error:
+        _end(error, EXIT_FAILED)
+
+
+def _end(error: GshareError, exit_code: int) -> None:
+    sys.stderr.write("gshare: " + " ".join(str(error).split()) + "\n")
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The command line: options in, one call into the module of the command out."""
+
+import asyncio
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from gshare import units
+from gshare.errors import InputError
+
+from . import map as map_command
+from . import output, ps, run, up
+from .gpus import GpuSettings
+from .session import SessionSettings
+
+app = typer.Typer(
+    name="gshare",
+    help="Rectangles of a GPU, so much space for so much time: for Deployments, on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Gpus = Annotated[
+    int | None,
+    typer.Option("--gpus", metavar="N", help="How many GPUs: the first N real ones, or simulated."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Simulate this model: v100 (default), a100, h100."),
+]
+TimeScale = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Simulate GPUs N times slower than real, token window too."),
+]
+Simulated = Annotated[
+    bool, typer.Option("--simulated", help="Simulate GPUs even where real ones are.")
+]
+Watching = Annotated[
+    bool,
+    typer.Option("--watch", help="Draw the GPUs live; replicas without room stay Pending."),
+]
+WindowMs = Annotated[
+    int, typer.Option("--window-ms", metavar="MS", help="Window over which quota is counted.")
+]
+
+
+@app.command("up")
+def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Kubernetes YAML files.")],
+    gpus: Gpus = None,
+    profile: Profile = None,
+    time_scale: TimeScale = None,
+    simulated: Simulated = False,  # noqa: FBT002 (typer's form)
+    window_ms: WindowMs = 40,
+    grace: Annotated[
+        float,
+        typer.Option(metavar="S", help="At most this long between SIGTERM and SIGKILL."),
+    ] = 5.0,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Stop S seconds after all are ready.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was delivered as JSON.")
+    ] = None,
+    watch: Watching = False,  # noqa: FBT002 (typer's form)
+) -> None:
+    """Run Deployments and Services from files until Ctrl-C.
+
+    Each replica's command runs as a local process in its rectangle of a GPU; images are ignored. A
+    declared containerPort becomes a free local port in PORT, a Service one local port over all
+    ready replicas.
+    """
+    settings = _settings(gpus, profile, time_scale, window_ms, simulated=simulated)
+    options = up.UpOptions(
+        files=tuple(files),
+        settings=replace(settings, longest_grace_s=grace),
+        duration_s=duration,
+        report=report,
+        watch=watch,
+    )
+    asyncio.run(up.up(options, Console(), output.error_console()))
+
+
+@app.command("run", context_settings={"allow_interspersed_args": False})
+def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
+    sm: Annotated[int, typer.Option(metavar="%", help="Share of the SMs, 1-100.")],
+    quota: Annotated[int, typer.Option(metavar="%", help="Guaranteed share of time, 1-100.")],
+    quota_limit: Annotated[
+        int, typer.Option(metavar="%", help="Share of time that it may borrow up to.")
+    ] = 100,
+    gpu_mem: Annotated[
+        str | None, typer.Option(metavar="QTY", help="Memory cap, such as 1500Mi.")
+    ] = None,
+    gpus: Gpus = None,
+    profile: Profile = None,
+    time_scale: TimeScale = None,
+    simulated: Simulated = False,  # noqa: FBT002 (typer's form)
+    window_ms: WindowMs = 40,
+) -> None:
+    """Run one command in its rectangle of a GPU; its exit code becomes ours."""
+    options = run.RunOptions(
+        command=tuple(command),
+        sm_percent=_percent("--sm", sm),
+        quota_request_percent=_percent("--quota", quota),
+        quota_limit_percent=_limit(quota_limit, quota),
+        memory_bytes=None if gpu_mem is None else _memory(gpu_mem),
+        settings=_settings(gpus, profile, time_scale, window_ms, simulated=simulated),
+    )
+    raise typer.Exit(run.run(options, output.error_console()))
+
+
+@app.command("ps")
+def ps_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """List what runs on this machine's GPUs, and what each got over one second."""
+    ps.show(SessionSettings(), Console(), as_json=as_json)
+
+
+@app.command("map")
+def map_command_(
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an SVG page instead.")
+    ] = None,
+) -> None:
+    """Draw this machine's GPUs as rectangles: x is time, y is SMs."""
+    map_command.show(SessionSettings(), Console(), svg)
+
+
+@app.command("version")
+def version_command() -> None:
+    """Print the version."""
+    Console().print(f"gshare {metadata.version('gshare')}", highlight=False)
+
+
+def _settings(
+    gpus: int | None,
+    profile: str | None,
+    time_scale: int | None,
+    window_ms: int,
+    *,
+    simulated: bool,
+) -> SessionSettings:
+    given = {"--gpus": gpus, "--time-scale": time_scale, "--window-ms": window_ms}
+    for option, value in given.items():
+        if value is not None and value < 1:
+            raise InputError("gshare", option, value, "must be at least 1")
+    return SessionSettings(
+        gpus=GpuSettings(simulated or None, gpus, profile, time_scale), window_ms=window_ms
+    )
+
+
+def _percent(option: str, value: int) -> int:
+    try:
+        return units.whole_percent(value)
+    except ValueError as error:
+        raise InputError("gshare run", option, value, str(error)) from error
+
+
+def _limit(limit: int, request: int) -> int:
+    if _percent("--quota-limit", limit) < request:
+        problem = f"must be at least the --quota, {request}"
+        raise InputError("gshare run", "--quota-limit", limit, problem)
+    return limit
+
+
+def _memory(text: str) -> int:
+    try:
+        return units.memory_bytes(text)
+    except ValueError as error:
+        raise InputError("gshare run", "--gpu-mem", text, str(error)) from error

@@ -1,0 +1,204 @@
+"""The GPUs of this machine: simulated ones here, real ones in `nvml.py`, behind one protocol."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import gshare_simgpu
+from gshare import names
+from gshare.errors import GshareError
+from gshare.runtime import tokend
+from gshare.runtime.native import Native
+from gshare.runtime.state import StateDirectory, write_atomically
+
+from .nvml import NvmlGpus
+from .views import GpuView
+
+DEFAULT_PROFILE: Final = "v100"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSettings:
+    """Which GPUs to use. None means: what is there, or what another run has made."""
+
+    simulated: bool | None = None
+    """True makes GPUs even where real ones are; None makes them only where there are none."""
+    count: int | None = None
+    """How many; default all real ones, or 1 simulated one."""
+    profile: str | None = None
+    """The simulated GPU's model; default v100."""
+    time_scale: int | None = None
+    """How many times slower than real a simulated GPU and its token window are; default 1."""
+
+    @property
+    def asks_for_simulation(self) -> bool:
+        """Tell whether a value was given that makes sense on a simulated GPU alone."""
+        return self.simulated is True or self.profile is not None or self.time_scale is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFile:
+    """Which GPUs the live runs use, as STATE/node.json says."""
+
+    simulated: bool
+    count: int
+    profile: str
+    time_scale: int
+    window_us: int
+
+    def write(self, state: StateDirectory) -> None:
+        """Write it for the runs that come next."""
+        raw = {name: getattr(self, name) for name in self.__slots__}
+        write_atomically(state.node, json.dumps(raw))
+
+    @classmethod
+    def read(cls, state: StateDirectory) -> "NodeFile | None":
+        """Return what the first live run wrote; None if there is none."""
+        try:
+            raw: dict[str, Any] = json.loads(state.node.read_text())
+        except FileNotFoundError:
+            return None
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One GPU's growing counters; `accounts` has GPU time and memory by lease id."""
+
+    now_ns: int
+    busy_ns: int
+    sm_time_ns: int
+    accounts: dict[str, tuple[int, int]]
+
+
+class LocalGpus(Protocol):
+    """GPUs that processes on this machine can use."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Tell whether product code stands in for the GPUs."""
+
+    @property
+    def gpus(self) -> tuple[GpuView, ...]:
+        """Return the GPUs."""
+
+    def environment(self, lease_id: str) -> dict[str, str]:
+        """Return what a process under a lease needs in its environment to reach them."""
+
+    def read(self, uuid: str) -> Reading | None:
+        """Return one GPU's counters; None where only the token daemon has some."""
+
+    def destroy(self) -> None:
+        """Remove what was made for them, when no run is left."""
+
+
+class SimulatedGpus:
+    """GPUs made by `gshare_simgpu`, shared by all runs."""
+
+    def __init__(self, node: gshare_simgpu.SimulatedNode) -> None:
+        self._node = node
+        self.is_simulated = True
+        self.gpus = tuple(
+            GpuView(gpu.index, gpu.uuid, gpu.name, gpu.sm_count, gpu.memory_bytes)
+            for gpu in node.gpus
+        )
+
+    def environment(self, lease_id: str) -> dict[str, str]:
+        """Point a process at the simulated driver, and name its account."""
+        return {**self._node.environment(), names.ENV_SIMGPU_LABEL: lease_id}
+
+    def read(self, uuid: str) -> Reading:
+        """Return the simulator's own counters, which know nothing of hook and daemon."""
+        counters = self._node.counters(uuid)
+        accounts = {
+            account.label: (account.busy_ns, account.memory_bytes) for account in counters.accounts
+        }
+        return Reading(counters.now_ns, counters.busy_ns, counters.sm_time_ns, accounts)
+
+    def destroy(self) -> None:
+        """Remove the simulated GPUs' shared memory."""
+        self._node.destroy()
+
+
+def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> NodeFile:
+    """Return which GPUs to use, and write it for others. Call with the state's lock held.
+
+    GshareError where live runs use others than `settings` ask for.
+    """
+    running = NodeFile.read(state)
+    if running is not None:
+        _check_alike(running, settings)
+        return running
+    found = None if settings.simulated else NvmlGpus.find()
+    if found is not None and not settings.asks_for_simulation:
+        count = _count_of_real(len(found.gpus), settings.count)
+        node = NodeFile(False, count, "", 1, window_ms * 1000)  # noqa: FBT003 (named beside it)
+    else:
+        scale = settings.time_scale or 1
+        profile = settings.profile or DEFAULT_PROFILE
+        node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000)  # noqa: FBT003
+    node.write(state)
+    return node
+
+
+def open_gpus(state: StateDirectory, node: NodeFile, native: Native) -> LocalGpus:
+    """Open the GPUs of `node`, making simulated ones if need be. Call with the lock held."""
+    if not node.simulated:
+        found = NvmlGpus.find()
+        if found is None:
+            raise GshareError("the GPUs that other runs use are gone: NVML finds none")
+        found.require_mps(os.environ)
+        return found.first(node.count)
+    return SimulatedGpus(_simulated_node(state.simgpu, node, native))
+
+
+def _simulated_node(folder: Path, node: NodeFile, native: Native) -> gshare_simgpu.SimulatedNode:
+    if folder.exists():
+        return gshare_simgpu.SimulatedNode.open(folder, native.simgpu)
+    topology = gshare_simgpu.Topology.uniform(
+        node.profile, count=node.count, time_scale=node.time_scale, mps=True
+    )
+    return gshare_simgpu.SimulatedNode.create(folder, topology, native.simgpu)
+
+
+def _check_alike(running: NodeFile, settings: GpuSettings) -> None:
+    asked = {
+        "simulated": settings.simulated,
+        "count": settings.count,
+        "profile": settings.profile,
+        "time_scale": settings.time_scale,
+    }
+    for name, value in asked.items():
+        used = getattr(running, name)
+        if value is not None and value != used:
+            raise GshareError(
+                f"other runs on this machine use GPUs with {name} {used}, and {value} was asked "
+                "for: stop them first, or set GSHARE_STATE_DIR to another directory"
+            )
+
+
+def _count_of_real(found: int, asked: int | None) -> int:
+    if asked is not None and asked > found:
+        raise GshareError(f"--gpus {asked}: this machine has {found}; --simulated makes more")
+    return asked or found
+
+
+def metered(stats: tokend.Stats | None, gpu: GpuView) -> Reading:
+    """Return a real GPU's counters as the token daemon meters them; zero while it is away.
+
+    Of holders that run side by side it knows each one's time and not the union: utilisation is
+    their sum, and occupancy takes every partition for fully used. Both are upper bounds.
+    """
+    if stats is None:
+        return Reading(time.monotonic_ns(), 0, 0, {})
+    return Reading(
+        now_ns=stats.gpu.now_ns,
+        busy_ns=sum(lease.used_ns for lease in stats.leases),
+        sm_time_ns=sum(
+            lease.used_ns * lease.sm_percent * gpu.sm_count // 100 for lease in stats.leases
+        ),
+        accounts={lease.lease_id: (lease.used_ns, lease.memory_bytes) for lease in stats.leases},
+    )

@@ -1,0 +1,80 @@
+"""The real GPUs of this machine, as NVML tells them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pynvml
+
+from gshare.errors import GshareError
+
+from .views import GpuView
+
+_PIPE_DIRECTORY: Final = "CUDA_MPS_PIPE_DIRECTORY"
+_DEFAULT_PIPE_DIRECTORY: Final = "/tmp/nvidia-mps"  # noqa: S108 (the driver's own default)
+_SMALL_SMS: Final = ((6, 0), (7, 0), (7, 2), (7, 5), (8, 0))
+
+
+class NvmlGpus:
+    """GPUs that a real driver has; their time is metered by the token daemon alone."""
+
+    is_simulated: Final = False
+
+    def __init__(self, gpus: tuple[GpuView, ...]) -> None:
+        self.gpus = gpus
+
+    @classmethod
+    def find(cls) -> "NvmlGpus | None":
+        """Return the GPUs of the real driver; None without a driver or without a GPU."""
+        try:
+            pynvml.nvmlInit()
+            gpus = tuple(_view(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        except pynvml.NVMLError:
+            return None
+        return cls(gpus) if gpus else None
+
+    def first(self, count: int) -> "NvmlGpus":
+        """Return the first `count` of the GPUs."""
+        return NvmlGpus(self.gpus[:count])
+
+    def require_mps(self, environment: Mapping[str, str]) -> None:
+        """Raise GshareError unless the MPS control daemon runs: without it no SM share holds."""
+        folder = Path(environment.get(_PIPE_DIRECTORY, _DEFAULT_PIPE_DIRECTORY))
+        if not (folder / "control").exists():
+            raise GshareError(
+                f"MPS is not running ({folder} has no control pipe): start it with "
+                "`nvidia-cuda-mps-control -d`, or use --simulated"
+            )
+
+    def environment(self, lease_id: str) -> dict[str, str]:
+        """Return nothing: the driver is where programs look for it."""
+        del lease_id
+        return {}
+
+    def read(self, uuid: str) -> None:
+        """Return nothing: NVML has no growing counters, so the token daemon's are used."""
+        del uuid
+
+    def destroy(self) -> None:
+        """Do nothing: nothing was made."""
+
+
+def _view(index: int) -> GpuView:
+    device = pynvml.nvmlDeviceGetHandleByIndex(index)
+    return GpuView(
+        index=index,
+        uuid=pynvml.nvmlDeviceGetUUID(device),
+        name=pynvml.nvmlDeviceGetName(device),
+        sm_count=_sm_count(device),
+        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(device).total),
+    )
+
+
+def _sm_count(device: object) -> int:
+    """Return the SMs of a device: NVML counts cores, which an SM has 64 or 128 of.
+
+    CUDA C++ Programming Guide, "Arithmetic Instructions", FP32 results per clock and SM.
+    """
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    cores_of_sm = 64 if (major, minor) in _SMALL_SMS else 128
+    return int(pynvml.nvmlDeviceGetNumGpuCores(device)) // cores_of_sm

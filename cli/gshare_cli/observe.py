@@ -1,0 +1,70 @@
+"""What runs on this machine, read from the state directory without changing it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gshare.errors import GshareError
+from gshare.layout import Layout
+from gshare.runtime import local_node, tokend
+from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
+
+from . import gpus
+from .gpus import LocalGpus, Reading
+from .session import SessionSettings
+from .views import GpuView
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The live runs and the GPUs they share."""
+
+    runs: tuple[RunRecord, ...]
+    gpus: tuple[GpuView, ...]
+    layouts: Mapping[str, Layout]
+    is_simulated: bool
+    sources: LocalGpus | None
+    state: StateDirectory
+
+    def leases(self) -> list[tuple[RunRecord, LeaseRecord]]:
+        """Return every live lease with its run."""
+        return [(run, lease) for run in self.runs for lease in run.leases]
+
+    def layout(self, uuid: str) -> Layout:
+        """Return a GPU's layout without leases that have ended."""
+        live = {lease.lease_id for _, lease in self.leases()}
+        places = self.layouts[uuid].places
+        return Layout(tuple(place for place in places if place[0] in live))
+
+    def stats(self, uuid: str) -> tokend.Stats | None:
+        """Return what the token daemon of a GPU says; None if it does not answer."""
+        try:
+            return tokend.Control(self.state.gpu(uuid)).stats()
+        except (OSError, GshareError):
+            return None
+
+    def reading(self, gpu: GpuView, stats: tokend.Stats | None) -> Reading:
+        """Return a GPU's counters: the simulator's, or the token daemon's on a real one."""
+        own = self.sources.read(gpu.uuid) if self.sources else None
+        return own or gpus.metered(stats, gpu)
+
+
+def look(settings: SessionSettings) -> Machine:
+    """Return what runs now; nothing is made, also no state directory."""
+    state = StateDirectory(settings.state_directory)
+    nothing = Machine((), (), {}, is_simulated=False, sources=None, state=state)
+    if not state.node.exists():
+        return nothing
+    with state.locked():
+        node = gpus.NodeFile.read(state)
+        runs = tuple(record for record, is_alive in state.records() if is_alive)
+        if node is None or not runs:
+            return nothing
+        sources = gpus.open_gpus(state, node, settings.native)
+        layouts = {gpu.uuid: local_node.read_layout(state, gpu.uuid) for gpu in sources.gpus}
+    return Machine(runs, sources.gpus, layouts, node.simulated, sources, state)
+
+
+def pid_of(run: RunRecord, lease: LeaseRecord) -> int | None:
+    """Return the process that runs under a lease; None between a crash and the next start."""
+    identity = run.process(lease.lease_id)
+    return identity.pid if identity and identity.is_alive() else None

@@ -1,0 +1,107 @@
+"""The live view of a session: GPUs as rectangles, a bar per replica, what is pending.
+
+Without a terminal it is a line now and then. Drawing happens on the event loop, never in a thread.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Iterator
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from . import drawing, output, usage
+from .colours import colour_of
+from .session import Session
+from .usage import Snapshot, Usage
+from .views import ReplicaState, ReplicaView
+
+PERIOD_S: Final = 0.5
+AVERAGED_SNAPSHOTS: Final = 6
+_BAR: Final = 40
+
+
+class Watch:
+    """Shows a session while something else is awaited."""
+
+    def __init__(self, out: Console, *, is_live: bool) -> None:
+        self._out = out
+        self._is_live = is_live
+        self._live: Live | None = None
+        self._session: Session | None = None
+        self._snapshots: deque[Snapshot] = deque(maxlen=AVERAGED_SNAPSHOTS)
+
+    def say(self, text: Text) -> None:
+        """Print one line, above the live view where there is one."""
+        self._out.print(text, soft_wrap=True, highlight=False)
+
+    @contextlib.contextmanager
+    def showing(self, session: Session) -> Iterator[None]:
+        """Show `session` within the block."""
+        self._session = session
+        if not self._is_live:
+            yield
+            return
+        with Live(console=self._out, auto_refresh=False, transient=True) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    async def until(self, work: Awaitable[object]) -> None:
+        """Keep the view up to date until `work` is done; its errors are raised."""
+        if not self._is_live:
+            await work
+            return
+        drawing_task = asyncio.create_task(self._draw())
+        try:
+            await work
+        finally:
+            drawing_task.cancel()
+            await asyncio.gather(drawing_task, return_exceptions=True)
+
+    async def _draw(self) -> None:
+        while self._live and self._session:
+            self._snapshots.append(self._session.snapshot())
+            measured = usage.between(self._snapshots[0], self._snapshots[-1])
+            self._live.update(view(self._session, measured, self._out.width), refresh=True)
+            await asyncio.sleep(PERIOD_S)
+
+
+def view(session: Session, measured: Usage, columns: int) -> Group:
+    """Return the whole picture of a session."""
+    replicas = session.replicas
+    parts: list[Text] = []
+    for gpu in session.gpus:
+        here = [replica for replica in replicas if replica.gpu_uuid == gpu.uuid]
+        boxes = [
+            drawing.Box(each.name, each.function, at.x, at.y, at.width, at.height)
+            for each in here
+            if (at := each.rectangle)
+        ]
+        kind = " (simulated)" if session.is_simulated else ""
+        parts.append(Text(f"GPU {gpu.index}: {gpu.name}{kind}", style="bold"))
+        parts.append(output.picture_of(boxes, min(columns - 8, output.WIDEST_MAP)))
+        parts += [_bar_line(replica, measured) for replica in here]
+    parts += [
+        Text(f"{replica.name} is Pending: {replica.message}", style="yellow")
+        for replica in replicas
+        if replica.state is ReplicaState.PENDING
+    ]
+    return Group(*parts)
+
+
+def _bar_line(replica: ReplicaView, measured: Usage) -> Text:
+    delivered = measured.delivered_percent.get(replica.lease_id or "", 0.0)
+    shown = drawing.bar(delivered, replica.quota_request_percent, replica.quota_limit_percent, _BAR)
+    text = Text(f"{replica.name:<16.16} ", style=colour_of(replica.function))
+    text.append(shown)
+    text.append(
+        f" {delivered:5.1f} % of {replica.quota_request_percent}-{replica.quota_limit_percent} %"
+        f"  {replica.state.value}"
+    )
+    return text

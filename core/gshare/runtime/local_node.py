@@ -1,0 +1,284 @@
+"""The node on one machine without a cluster: the ledger of GPUs, and the leases of live runs.
+
+Several runs (`gshare up`, `gshare run`) share the GPUs. There is no server between them: each
+takes the state's lock, reads what all live runs hold, decides with `gshare.placement`, writes, and
+lets go. What is written, and in which order, is chosen for a SIGKILL at any line:
+
+  admit    layouts, then the run's record, then lease folders and timetable (`leases.settle`)
+  release  the run's record, then layouts, then timetable and lease folders
+
+A lease counts while it stands in the record of a run whose lock is held. A layout that names others
+is read without them; folders and timetables are made to agree at the next change. `sweep` does what
+a killed run left undone, and runs before every change.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gshare import layout, placement
+from gshare.errors import GshareError
+from gshare.rectangles import Rectangle, Size
+
+from . import daemons, leases, processes
+from .daemons import TokenDaemons
+from .state import LeaseRecord, Run, StateDirectory, write_atomically
+
+LONGEST_LEASE_ID: Final = 39
+_LAYOUT: Final = "layout.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one replica asks of the node; `memory_bytes` None means its rectangle's share."""
+
+    replica: str
+    function: str
+    sm_percent: int
+    quota_request_percent: int
+    quota_limit_percent: int
+    memory_bytes: int | None = None
+
+    def request(self, key: str) -> placement.Request:
+        """Return what placement is asked for under the lease id `key`."""
+        return placement.Request(
+            key, self.sm_percent, self.quota_request_percent, self.memory_bytes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A demand that found no room, and the one line that says what is free."""
+
+    demand: Demand
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The leases made, and the demands refused."""
+
+    leases: tuple[LeaseRecord, ...]
+    refused: tuple[Refused, ...]
+
+
+def sweep(state: StateDirectory) -> int:
+    """End what dead runs left behind; return how many runs live. Call with the lock held.
+
+    Processes first, while the record still names them; then the run is forgotten, which gives its
+    leases back. Without any live run the token daemons are stopped and everything else is removed.
+    """
+    alive = 0
+    for record, is_alive in list(state.records()):
+        if is_alive:
+            alive += 1
+            continue
+        processes.end_run(record.run_id, (identity for _, identity in record.processes))
+        state.forget(record.run_id)
+    if not alive:
+        for folder in state.gpus.glob("*"):
+            daemons.stop(folder)
+        state.clear()
+    return alive
+
+
+class LocalNode:
+    """One run's hands on the ledger that all runs share."""
+
+    def __init__(
+        self,
+        state: StateDirectory,
+        run: Run,
+        gpus: Sequence[placement.Gpu],
+        token_daemons: TokenDaemons,
+        window_us: int,
+    ) -> None:
+        self._state = state
+        self._run = run
+        self._gpus = {gpu.uuid: gpu for gpu in gpus}
+        self._daemons = token_daemons
+        self._window_us = window_us
+        self._verdicts = layout.Verdicts()
+
+    @property
+    def leases(self) -> tuple[LeaseRecord, ...]:
+        """Return the leases of our own run."""
+        return self._run.record.leases
+
+    def lease_folder(self, lease: LeaseRecord) -> leases.LeaseFolder:
+        """Return the folder of one of our leases."""
+        return leases.LeaseFolder(self._state.gpu(lease.gpu_uuid), lease.lease_id)
+
+    def admit(self, demands: Sequence[Demand], *, whole: bool) -> Admission:
+        """Place demands and make their leases; with `whole` all of them or none."""
+        with self._state.locked():
+            sweep(self._state)
+            live = live_leases(self._state)
+            keys = _keys_for(demands, {lease.lease_id for lease in live})
+            requests = [each.request(key) for key, each in keys.items()]
+            plan = placement.place_all(self._snapshots(live), requests, self._verdicts)
+            refused = tuple(Refused(keys[each.request.key], each.text) for each in plan.refusals)
+            if whole and refused:
+                return Admission((), refused)
+            made = tuple(_lease(keys[each.key], each) for each in plan.placements)
+            self._write_layouts(plan.gpus)
+            self._run.hold((*self.leases, *made))
+            self._settle({lease.gpu_uuid for lease in made})
+        return Admission(made, refused)
+
+    def release(self, lease_ids: Iterable[str]) -> None:
+        """Give leases of ours back, after their processes have ended."""
+        gone = set(lease_ids)
+        with self._state.locked():
+            touched = {each.gpu_uuid for each in self.leases if each.lease_id in gone}
+            self._run.hold(tuple(each for each in self.leases if each.lease_id not in gone))
+            self._settle(touched)
+
+    def keep(self) -> None:
+        """Start the token daemons of our leases' GPUs again where they died."""
+        used = {lease.gpu_uuid for lease in self.leases}
+        if all(daemons.answers(self._state.gpu(uuid)) for uuid in used):
+            return
+        with self._state.locked():
+            for uuid in used:
+                self._daemons.ensure(self._state.gpu(uuid))
+
+    def started(self, lease_id: str, pid: int | None) -> None:
+        """Record the process that runs under one of our leases; None when it has ended."""
+        identity = processes.ProcessIdentity.of(pid) if pid else None
+        self._run.started(lease_id, identity)
+
+    def layouts(self) -> dict[str, layout.Layout]:
+        """Return the layout of every GPU, by UUID."""
+        with self._state.locked():
+            return self._layouts()
+
+    def _layouts(self) -> dict[str, layout.Layout]:
+        snapshots = self._snapshots(live_leases(self._state))
+        return {snapshot.gpu.uuid: snapshot.layout for snapshot in snapshots}
+
+    def _snapshots(self, live: Sequence[LeaseRecord]) -> tuple[placement.Snapshot, ...]:
+        return tuple(
+            _snapshot(
+                gpu,
+                [lease for lease in live if lease.gpu_uuid == uuid],
+                read_layout(self._state, uuid),
+                self._verdicts,
+            )
+            for uuid, gpu in self._gpus.items()
+        )
+
+    def _write_layouts(self, snapshots: Iterable[placement.Snapshot]) -> None:
+        for snapshot in snapshots:
+            folder = self._state.gpu(snapshot.gpu.uuid)
+            folder.mkdir(parents=True, exist_ok=True)
+            places = {
+                key: [place.x, place.y, place.width, place.height]
+                for key, place in snapshot.layout.places
+            }
+            write_atomically(folder / _LAYOUT, json.dumps(places))
+
+    def _settle(self, uuids: Iterable[str]) -> None:
+        """Make folders and timetables of GPUs agree with the ledger; daemons run where used."""
+        live = {lease.lease_id: lease for lease in live_leases(self._state)}
+        layouts = self._layouts()
+        for uuid in sorted(uuids):
+            arranged = layouts[uuid]
+            terms = [
+                _terms(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
+            ]
+            folder = self._state.gpu(uuid)
+            if not terms:
+                daemons.stop(folder)
+                leases.clear(folder)
+                continue
+            leases.prepare(folder, terms)
+            self._daemons.ensure(folder)
+            leases.settle(folder, terms)
+
+
+def live_leases(state: StateDirectory) -> tuple[LeaseRecord, ...]:
+    """Return the leases of all live runs. Call with the lock held."""
+    return tuple(
+        lease for record, is_alive in state.records() if is_alive for lease in record.leases
+    )
+
+
+def read_layout(state: StateDirectory, uuid: str) -> layout.Layout:
+    """Return the layout last written for a GPU; it may name leases that have ended."""
+    try:
+        raw = json.loads((state.gpu(uuid) / _LAYOUT).read_text())
+    except FileNotFoundError:
+        return layout.Layout()
+    return layout.Layout(tuple((key, Rectangle(*place)) for key, place in raw.items()))
+
+
+def _snapshot(
+    gpu: placement.Gpu,
+    held: Sequence[LeaseRecord],
+    written: layout.Layout,
+    verdicts: layout.Verdicts,
+) -> placement.Snapshot:
+    """Return the GPU with the leases it holds, in their places; if one has none, anew."""
+    sizes = {lease.lease_id: Size(lease.quota_request_percent, lease.sm_percent) for lease in held}
+    arranged: layout.Layout | None = layout.Layout(
+        tuple((key, place) for key, place in written.places if sizes.get(key) == place.size)
+    )
+    if arranged is None or set(arranged.keys) != set(sizes):
+        arranged = layout.arrange(sizes, verdicts)
+    if arranged is None:
+        raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
+    amounts = {lease.lease_id: lease.memory_bytes for lease in held}
+    return placement.Snapshot(gpu, arranged, tuple((key, amounts[key]) for key in arranged.keys))
+
+
+def _keys_for(demands: Sequence[Demand], taken: set[str]) -> dict[str, Demand]:
+    """Return a lease id for each demand, as much like its replica's name as others allow."""
+    keys: dict[str, Demand] = {}
+    for demand in demands:
+        plain = lease_id(demand.replica)
+        candidate, attempt = plain, 1
+        while candidate in taken or candidate in keys:
+            attempt += 1
+            suffix = f"-x{attempt}"
+            candidate = plain[: LONGEST_LEASE_ID - len(suffix)].rstrip("-") + suffix
+        keys[candidate] = demand
+    return keys
+
+
+def lease_id(replica: str) -> str:
+    """Return a replica's name in the letters of lease ids; a long one is cut and marked."""
+    plain = re.sub(r"[^a-z0-9-]", "-", replica.lower())
+    if len(plain) <= LONGEST_LEASE_ID:
+        return plain
+    digest = hashlib.sha256(replica.encode()).hexdigest()[:6]
+    return f"{plain[: LONGEST_LEASE_ID - 7]}-{digest}"
+
+
+def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
+    return LeaseRecord(
+        lease_id=placed.key,
+        replica=demand.replica,
+        function=demand.function,
+        gpu_uuid=placed.gpu_uuid,
+        sm_percent=demand.sm_percent,
+        quota_request_percent=demand.quota_request_percent,
+        quota_limit_percent=demand.quota_limit_percent,
+        memory_bytes=placed.memory_bytes,
+    )
+
+
+def _terms(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int) -> leases.Terms:
+    return leases.Terms(
+        lease_id=lease.lease_id,
+        gpu_uuid=lease.gpu_uuid,
+        sm_percent=lease.sm_percent,
+        quota_request_percent=lease.quota_request_percent,
+        quota_limit_percent=lease.quota_limit_percent,
+        memory_limit_bytes=lease.memory_bytes,
+        window_us=window_us,
+        slices=slices,
+    )

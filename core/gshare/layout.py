@@ -113,24 +113,24 @@ class Verdicts:
     """What `find` answered, by multiset of sizes; the `capacity` most recently used are kept."""
 
     capacity: int = 4096
-    _answers: OrderedDict[tuple[Size, ...], tuple[Rectangle, ...] | None] = field(
+    answers: OrderedDict[tuple[Size, ...], tuple[Rectangle, ...] | None] = field(
         default_factory=OrderedDict
     )
 
     def __len__(self) -> int:
         """Return how many answers are kept."""
-        return len(self._answers)
+        return len(self.answers)
 
     def find(self, sizes: Sequence[Size]) -> tuple[Rectangle, ...] | None:
         """Answer as `find` does for sorted `sizes`, from memory where it can."""
         key = tuple(sizes)
-        if key in self._answers:
-            self._answers.move_to_end(key)
-            return self._answers[key]
+        if key in self.answers:
+            self.answers.move_to_end(key)
+            return self.answers[key]
         answer = find(key)
-        self._answers[key] = answer
-        if len(self._answers) > self.capacity:
-            self._answers.popitem(last=False)
+        self.answers[key] = answer
+        if len(self.answers) > self.capacity:
+            self.answers.popitem(last=False)
         return answer
 
 

@@ -1,0 +1,302 @@
+#include "hook/gate.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "hook/guest.h"
+#include "hook/os.h"
+#include "hook/session.h"
+#include "hook/symbols.h"
+#include "hook/track.h"
+#include "hook/watcher.h"
+
+#define SPIN_NS (20 * GSHARE_NS_PER_US) /* a hand-over within this costs no wake-up (TOKENS.md 1)  \
+                                         */
+#define LOOK_AGAIN_NS (50 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed   \
+                                               */
+#define LANES_A_CHUNK 32
+#define BARRIER_FALLBACK_NS GSHARE_NS_PER_MS
+
+/* What a thread points to before it has a lane: never passes, and is nobody's to read. */
+static struct gshare_lane no_lane = {.stream = GSHARE_NO_STREAM};
+static const _Atomic uint32_t no_epoch;
+
+struct gshare_gate gshare_gate = {.epoch_word = &no_epoch, .joined = GSHARE_GATE_CLOSED};
+__thread struct gshare_lane *gshare_own_lane = &no_lane;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t lane_key; /* its destructor gives a thread's lane back */
+static bool has_lane_key;
+static bool has_membarrier; /* written by gshare_gate_init */
+
+void gshare_gate_lock(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void gshare_gate_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+static void nap(uint64_t ns) {
+    struct timespec time = gshare_timespec(ns);
+    nanosleep(&time, NULL);
+}
+
+void gshare_gate_lock_still(void) {
+    gshare_gate_lock();
+    while (gshare_gate.is_draining) {
+        gshare_gate_unlock();
+        nap(50 * GSHARE_NS_PER_US);
+        gshare_gate_lock();
+    }
+}
+
+void gshare_gate_set_wants(bool wants) {
+    if (gshare_gate.wants == wants)
+        return;
+    gshare_gate.wants = wants;
+    atomic_store(&gshare_session_slot()->wants, wants);
+    if (wants)
+        gshare_session_ring();
+}
+
+void gshare_gate_count(struct gshare_lane *lane) {
+    int32_t credit = atomic_load_explicit(&lane->credit, memory_order_relaxed);
+    int32_t passed = lane->granted - credit;
+    lane->granted = credit;
+    gshare_gate.launches += (uint64_t)passed;
+    if (lane->track)
+        gshare_track_passed(lane->track, passed);
+}
+
+static void release_lane(void *argument) {
+    struct gshare_lane *lane = argument;
+    gshare_own_lane = &no_lane;
+    gshare_gate_lock_still();
+    gshare_gate_count(lane);
+    gshare_track_orphan(lane);
+    lane->track = NULL;
+    atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    gshare_gate_unlock();
+    atomic_store(&lane->is_owned, 0);
+}
+
+static struct gshare_lane *free_lane(void) {
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next)
+        if (atomic_load(&lane->is_owned) == 0 && atomic_exchange(&lane->is_owned, 1) == 0)
+            return lane;
+    return NULL;
+}
+
+/* Maps a chunk of lanes and publishes them. Under the lock. */
+static void add_lanes(void) {
+    struct gshare_lane *chunk = mmap(NULL, LANES_A_CHUNK * sizeof *chunk, PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (chunk == MAP_FAILED)
+        return;
+    for (int i = 0; i < LANES_A_CHUNK; i++) {
+        atomic_store(&chunk[i].stream, GSHARE_NO_STREAM);
+        chunk[i].next = atomic_load(&gshare_gate.lanes);
+        atomic_store(&gshare_gate.lanes, &chunk[i]);
+    }
+}
+
+struct gshare_lane *gshare_gate_lane(void) {
+    if (gshare_own_lane != &no_lane)
+        return gshare_own_lane;
+    gshare_gate_lock();
+    struct gshare_lane *lane = free_lane();
+    if (!lane) {
+        add_lanes();
+        lane = free_lane();
+    }
+    gshare_gate_unlock();
+    if (!lane)
+        return NULL;
+    atomic_store(&lane->credit, 0);
+    lane->granted = 0;
+    if (has_lane_key)
+        pthread_setspecific(lane_key, lane);
+    return gshare_own_lane = lane;
+}
+
+void gshare_gate_begin_wait(void) {
+    if (gshare_own_lane != &no_lane)
+        atomic_store_explicit(&gshare_own_lane->waiting, 1, memory_order_relaxed);
+}
+
+void gshare_gate_end_wait(void) {
+    struct gshare_lane *lane = gshare_own_lane;
+    if (lane == &no_lane)
+        return;
+    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
+    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+}
+
+void gshare_gate_forget_stream(void) {
+    struct gshare_lane *lane = gshare_own_lane;
+    if (lane == &no_lane)
+        return;
+    gshare_gate_lock();
+    gshare_gate_count(lane);
+    lane->track = NULL;
+    atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    gshare_gate_unlock();
+}
+
+static uint32_t epoch_in_force(void) {
+    return atomic_load(atomic_load(&gshare_gate.epoch_word));
+}
+
+static bool is_open(void) {
+    return epoch_in_force() == atomic_load(&gshare_gate.joined);
+}
+
+/* Joins the grant in force, if it is one that this process has not given back. Under the lock. The
+ * store of active_epoch and the second look at the grant are the hook's half of wire.h's Dekker. */
+static bool join(void) {
+    struct gshare_slot *slot = gshare_session_slot();
+    uint32_t epoch = epoch_in_force();
+    if (epoch == 0 || epoch == atomic_load(&gshare_gate.last_epoch) || gshare_gate.is_draining)
+        return false;
+    gshare_gate.revoke_seen = atomic_load(&gshare_session.grant_page->revoke_count);
+    atomic_store(&gshare_gate.last_epoch, epoch);
+    atomic_store(&slot->active_epoch, epoch);
+    if (epoch_in_force() != epoch) {
+        atomic_store(&slot->acked_epoch, epoch);
+        gshare_session_ring();
+        return false;
+    }
+    gshare_gate.joined_ns = gshare_now_ns();
+    gshare_gate_set_wants(true);
+    atomic_store(&gshare_gate.joined, epoch);
+    gshare_watcher_rouse();
+    return true;
+}
+
+static void note_wait(uint64_t since_ns) {
+    struct gshare_slot *slot = gshare_session_slot();
+    atomic_fetch_add_explicit(&slot->waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&slot->wait_ns, gshare_now_ns() - since_ns, memory_order_relaxed);
+}
+
+static bool is_new(uint32_t epoch) {
+    return epoch != 0 && epoch != atomic_load(&gshare_gate.last_epoch);
+}
+
+/* Waits for a grant that may be joined. Called without the lock. */
+static void wait_for_token(void) {
+    uint64_t since_ns = gshare_now_ns();
+    atomic_fetch_add(&gshare_gate.waiters, 1);
+    gshare_gate_lock();
+    gshare_gate_set_wants(true);
+    bool drains = gshare_gate.is_draining;
+    gshare_gate_unlock();
+    while (!is_new(epoch_in_force()) && gshare_now_ns() - since_ns < SPIN_NS)
+        gshare_cpu_relax();
+    const _Atomic uint32_t *word = atomic_load(&gshare_gate.epoch_word);
+    uint32_t epoch = atomic_load(word);
+    if (!is_new(epoch))
+        gshare_futex_wait(word, epoch, LOOK_AGAIN_NS);
+    else if (drains)
+        nap(SPIN_NS);
+    atomic_fetch_sub(&gshare_gate.waiters, 1);
+    note_wait(since_ns);
+}
+
+static void wait_for_checkpoint(struct gshare_lane *lane, CUevent event) {
+    atomic_store_explicit(&lane->waiting, 1, memory_order_relaxed);
+    gshare_real.cuEventSynchronize(event);
+    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
+    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+}
+
+/* One try at the gate. Returns true with the marker raised. */
+static bool try_enter(struct gshare_lane *lane, CUstream stream, bool is_heavy) {
+    gshare_gate_lock();
+    if (!is_open() && !join()) {
+        gshare_gate_unlock();
+        wait_for_token();
+        return false;
+    }
+    gshare_gate_count(lane);
+    CUevent earlier = gshare_track_admit(lane, stream, is_heavy);
+    atomic_store(&lane->busy, earlier == NULL);
+    bool enters = !earlier && is_open();
+    if (!enters)
+        atomic_store(&lane->busy, 0);
+    else
+        gshare_gate.launches++;
+    gshare_gate_unlock();
+    if (earlier)
+        wait_for_checkpoint(lane, earlier);
+    return enters;
+}
+
+CUresult gshare_gate_wait(CUstream stream, bool is_heavy) {
+    gshare_gate_leave();
+    enum gshare_guest_mode mode = gshare_guest_start();
+    if (mode != GSHARE_GUEST_LEASED)
+        return mode == GSHARE_GUEST_REFUSED ? CUDA_ERROR_NOT_PERMITTED : CUDA_SUCCESS;
+    int saved = errno;
+    struct gshare_lane *lane = gshare_gate_lane();
+    if (!lane)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
+    while (!try_enter(lane, stream, is_heavy)) {
+    }
+    errno = saved;
+    return CUDA_SUCCESS;
+}
+
+/* Makes every thread of the process pass a full barrier. Without the system call (seccomp) a
+ * millisecond stands in: no store stays in a buffer that long. */
+static void barrier_on_every_thread(void) {
+    if (!has_membarrier || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        nap(BARRIER_FALLBACK_NS);
+}
+
+uint32_t gshare_gate_close(void) {
+    gshare_gate_lock();
+    uint32_t epoch = (uint32_t)atomic_load(&gshare_gate.joined);
+    gshare_gate.is_draining = true;
+    atomic_store(&gshare_gate.joined, GSHARE_GATE_CLOSED);
+    gshare_gate_unlock();
+    barrier_on_every_thread();
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next)
+        for (unsigned looks = 0; atomic_load(&lane->busy); looks++)
+            looks < 1000 ? gshare_cpu_relax() : nap(SPIN_NS);
+    gshare_gate_lock();
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
+        gshare_gate_count(lane);
+        atomic_store(&lane->stream, GSHARE_NO_STREAM);
+        lane->track = NULL;
+    }
+    gshare_gate_unlock();
+    return epoch;
+}
+
+void gshare_gate_init(void) {
+    long answer = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    has_membarrier = answer == 0;
+    if (!has_lane_key)
+        has_lane_key = pthread_key_create(&lane_key, release_lane) == 0;
+}
+
+void gshare_gate_forget(void) {
+    struct gshare_lane *lanes = atomic_load(&gshare_gate.lanes);
+    for (struct gshare_lane *lane = lanes; lane; lane = lane->next) {
+        struct gshare_lane *next = lane->next;
+        *lane = (struct gshare_lane){.stream = GSHARE_NO_STREAM, .next = next};
+    }
+    gshare_own_lane = &no_lane;
+    if (has_lane_key)
+        pthread_setspecific(lane_key, NULL);
+    gshare_gate = (struct gshare_gate){.lanes = lanes};
+    atomic_store(&gshare_gate.epoch_word, &no_epoch);
+    atomic_store(&gshare_gate.joined, GSHARE_GATE_CLOSED);
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}

@@ -115,8 +115,6 @@ class Field:
 
     def read(self, reader: Callable[[object], _T]) -> _T:
         """Return what `reader` makes of this value; its ValueError becomes the refusal."""
-        if self.value is None:
-            self.refuse("is missing")
         try:
             return reader(self.value)
         except ValueError as error:

@@ -143,7 +143,7 @@ def test_an_object_without_identity_is_refused(path, value, field, problem):
         case("fewer than no replicas", ("spec", "replicas"), -1, "spec.replicas", "0 or more"),
         case("replicas in quotes", ("spec", "replicas"), "2", "spec.replicas", "whole number"),
         case("part of a replica", ("spec", "replicas"), 1.5, "spec.replicas", "whole number"),
-        case("replicas as a boolean", ("spec", "replicas"), True, "spec.replicas", "whole number"),
+        case("replicas as a boolean", ("spec", "replicas"), True, "spec.replicas", "whole number"),  # noqa: FBT003 (a value in a file)
         case("no selector", ("spec", "selector"), ABSENT, "spec.selector", "is missing"),
         case("empty selector", ("spec", "selector"), {}, "spec.selector", "must select"),
         case("spec a text", ("spec",), "x", "spec", "must be a mapping"),

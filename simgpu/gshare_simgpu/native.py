@@ -1,0 +1,98 @@
+"""The edge to libgshare_simgpu.so; its structs are those of src/control/control.h."""
+
+import ctypes
+import os
+from pathlib import Path
+
+from .counters import Account, GpuCounters
+from .errors import SimulatedGpuError
+
+_MAX_ACCOUNTS = 1024
+_u64 = ctypes.c_uint64
+
+
+class _Totals(ctypes.Structure):
+    _fields_ = (
+        ("now_ns", _u64),
+        ("busy_ns", _u64),
+        ("sm_time_ns", _u64),
+        ("overcommitted_ns", _u64),
+        ("memory_used_bytes", _u64),
+    )
+
+
+class _Account(ctypes.Structure):
+    _fields_ = (
+        ("label", ctypes.c_char * 64),
+        ("busy_ns", _u64),
+        ("sm_time_ns", _u64),
+        ("launches", _u64),
+        ("memory_bytes", _u64),
+        ("processes", _u64),
+    )
+
+
+class Control:
+    """The control library, from the folder of the simulated drivers."""
+
+    def __init__(self, driver: Path) -> None:
+        path = driver / "libgshare_simgpu.so"
+        try:
+            self._library = ctypes.CDLL(str(path), use_errno=True)
+        except OSError as error:
+            raise SimulatedGpuError(f"{path}: {error}: run `make native` first") from error
+        self._library.gshare_simgpu_open.restype = ctypes.c_void_p
+        self._library.gshare_simgpu_close.argtypes = (ctypes.c_void_p,)
+        self._library.gshare_simgpu_close.restype = None
+        self._library.gshare_simgpu_counters.argtypes = (
+            ctypes.c_void_p,
+            ctypes.POINTER(_Totals),
+            ctypes.POINTER(_Account),
+            ctypes.c_int,
+        )
+
+    def create(self, directory: Path) -> int:
+        """Make the state files of the GPUs of `directory`/topology; return how many."""
+        count = int(self._library.gshare_simgpu_create(os.fsencode(directory)))
+        if count <= 0:
+            raise SimulatedGpuError(f"{directory}: cannot make GPUs: {os.strerror(-count)}")
+        return count
+
+    def open(self, directory: Path, index: int) -> int:
+        """Return a handle of GPU `index`, to be closed."""
+        handle = self._library.gshare_simgpu_open(os.fsencode(directory), index)
+        if not handle:
+            reason = os.strerror(ctypes.get_errno())
+            raise SimulatedGpuError(f"{directory}: cannot open GPU {index}: {reason}")
+        return int(handle)
+
+    def close(self, handle: int) -> None:
+        """Unmap a GPU."""
+        self._library.gshare_simgpu_close(handle)
+
+    def counters(self, handle: int) -> GpuCounters:
+        """Read all counters of one instant, under the GPU's lock."""
+        totals = _Totals()
+        accounts = (_Account * _MAX_ACCOUNTS)()
+        count = self._library.gshare_simgpu_counters(
+            handle, ctypes.byref(totals), accounts, _MAX_ACCOUNTS
+        )
+        return GpuCounters(
+            totals.now_ns,
+            totals.busy_ns,
+            totals.sm_time_ns,
+            totals.overcommitted_ns,
+            totals.memory_used_bytes,
+            tuple(_reading(accounts[index]) for index in range(count)),
+        )
+
+
+def _reading(account: _Account) -> Account:
+    return Account(
+        account.label.decode(errors="replace"),
+        account.busy_ns,
+        account.sm_time_ns,
+        account.launches,
+        account.memory_bytes,
+        account.processes,
+    )

@@ -1,0 +1,120 @@
+"""A simulated node: a directory of simulated GPUs that processes share."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from .counters import GpuCounters
+from .errors import SimulatedGpuError
+from .native import Control
+from .topology import Topology
+
+_TOPOLOGY = "topology"
+ENV_DIRECTORY = "GSHARE_SIMGPU_DIR"
+ENV_LIBRARIES = "LD_LIBRARY_PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedGpu:
+    """One GPU of a simulated node."""
+
+    index: int
+    uuid: str
+    name: str
+    sm_count: int
+    memory_bytes: int
+
+
+class SimulatedNode:
+    """The GPUs of one directory, which should lie in memory (tmpfs), as its files are mapped.
+
+    A process uses them by running with `environment()`. Nothing runs for them in the background:
+    `destroy` removes files, no more.
+    """
+
+    def __init__(self, directory: Path, driver: Path) -> None:
+        self.directory = directory
+        self.driver = driver
+        self._control = Control(driver)
+        self.gpus, self.time_scale = _read(directory)
+        self._handles: dict[str, int] = {}
+
+    @classmethod
+    def create(cls, directory: Path, topology: Topology, driver: Path) -> Self:
+        """Make the GPUs of `topology` in `directory`, which is made where it is missing.
+
+        `driver` is the folder of the simulated drivers. Raises SimulatedGpuError where the
+        directory holds simulated GPUs already.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            with (directory / _TOPOLOGY).open("x") as file:
+                file.write(topology.lines())
+        except OSError as error:
+            raise SimulatedGpuError(f"{directory}: cannot make simulated GPUs: {error}") from error
+        Control(driver).create(directory)
+        return cls(directory, driver)
+
+    @classmethod
+    def open(cls, directory: Path, driver: Path) -> Self:
+        """Open the GPUs that another process made."""
+        return cls(directory, driver)
+
+    def environment(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Return the variables that make a process use these GPUs, on top of those of `base`."""
+        paths = [str(self.driver), *filter(None, [base.get(ENV_LIBRARIES)])]
+        return {ENV_DIRECTORY: str(self.directory), ENV_LIBRARIES: ":".join(paths)}
+
+    def counters(self, uuid: str) -> GpuCounters:
+        """Return what ran on a GPU; all figures are of one instant."""
+        if uuid not in self._handles:
+            self._handles[uuid] = self._control.open(self.directory, self._index(uuid))
+        return self._control.counters(self._handles[uuid])
+
+    def close(self) -> None:
+        """Unmap the GPUs; the node may be read again."""
+        while self._handles:
+            self._control.close(self._handles.popitem()[1])
+
+    def destroy(self) -> None:
+        """Remove the GPUs. Processes that still use them keep what they have mapped."""
+        self.close()
+        for gpu in self.gpus:
+            for suffix in ("state", "alive"):
+                (self.directory / f"gpu-{gpu.index}.{suffix}").unlink(missing_ok=True)
+        (self.directory / _TOPOLOGY).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.directory.rmdir()
+
+    def _index(self, uuid: str) -> int:
+        for gpu in self.gpus:
+            if gpu.uuid == uuid:
+                return gpu.index
+        raise SimulatedGpuError(f"{self.directory}: no simulated GPU {uuid!r}")
+
+
+def _read(directory: Path) -> tuple[tuple[SimulatedGpu, ...], int]:
+    """Read the topology file back: the GPUs and the time scale."""
+    try:
+        lines = (directory / _TOPOLOGY).read_text().splitlines()
+    except OSError as error:
+        raise SimulatedGpuError(f"{directory}: no simulated GPUs: {error}") from error
+    gpus = []
+    time_scale = 1
+    for line in lines:
+        words, _, name = line.partition(" name=")
+        values = dict(word.split("=", 1) for word in words.split()[1:])
+        time_scale = int(values["time_scale"])
+        gpus.append(
+            SimulatedGpu(
+                int(values["index"]),
+                values["uuid"],
+                name,
+                int(values["sm_count"]),
+                int(values["memory_bytes"]),
+            )
+        )
+    return tuple(gpus), time_scale

@@ -1,0 +1,74 @@
+/* Creation and reading of simulated GPUs, for their Python control. */
+#include "control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../engine/engine.h"
+
+int gshare_simgpu_create(const char *directory) {
+    struct sim_device *devices = calloc(SIM_MAX_GPUS, sizeof *devices);
+
+    if (!devices)
+        return -ENOMEM;
+    int count = gshare_sim_topology(directory, devices);
+    int error = 0;
+    for (int i = 0; i < count && !error; i++)
+        error = gshare_sim_create(directory, &devices[i]);
+    free(devices);
+    return error ? error : count;
+}
+
+struct sim_gpu *gshare_simgpu_open(const char *directory, uint32_t index) {
+    struct sim_gpu *gpu = calloc(1, sizeof *gpu);
+    int error = gpu ? gshare_sim_open(directory, index, gpu) : -ENOMEM;
+
+    if (!error)
+        return gpu;
+    free(gpu);
+    errno = -error;
+    return NULL;
+}
+
+void gshare_simgpu_close(struct sim_gpu *gpu) {
+    munmap(gpu->state, sizeof *gpu->state);
+    gshare_sim_forget(gpu);
+    free(gpu);
+}
+
+static void read_account(const struct sim_state *state, uint32_t index,
+                         struct gshare_simgpu_account *reading) {
+    const struct sim_account *account = &state->accounts[index];
+
+    memset(reading, 0, sizeof *reading);
+    memcpy(reading->label, account->label, sizeof reading->label);
+    reading->busy_ns = account->busy_ns;
+    reading->sm_time_ns = (uint64_t)account->sm_time_ns;
+    reading->launches = account->launches;
+    for (uint32_t i = 0; i < state->client_high; i++) {
+        if (!state->clients[i].in_use || state->clients[i].account != index)
+            continue;
+        reading->memory_bytes += state->clients[i].memory_bytes;
+        reading->processes++;
+    }
+}
+
+int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *totals,
+                           struct gshare_simgpu_account *accounts, int room) {
+    struct sim_state *state = gpu->state;
+
+    gshare_sim_lock(gpu);
+    gshare_sim_reap(gpu);
+    totals->now_ns = state->time_ns;
+    totals->busy_ns = state->busy_ns;
+    totals->sm_time_ns = (uint64_t)state->sm_time_ns;
+    totals->overcommitted_ns = state->overcommitted_ns;
+    totals->memory_used_bytes = gshare_sim_memory_used(state);
+    int count = (int)state->account_high;
+    for (int i = 0; i < count && i < room; i++)
+        read_account(state, (uint32_t)i, &accounts[i]);
+    gshare_sim_unlock(gpu);
+    return count;
+}

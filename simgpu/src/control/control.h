@@ -1,0 +1,38 @@
+/* What the Python control calls by ctypes; gshare_simgpu/native.py has the same structs. */
+#ifndef GSHARE_SIMGPU_CONTROL_H
+#define GSHARE_SIMGPU_CONTROL_H
+
+#include <stdint.h>
+
+#define SIM_API __attribute__((visibility("default")))
+
+struct sim_gpu;
+
+struct gshare_simgpu_totals {
+    uint64_t now_ns;
+    uint64_t busy_ns;
+    uint64_t sm_time_ns;
+    uint64_t overcommitted_ns;
+    uint64_t memory_used_bytes;
+};
+
+struct gshare_simgpu_account {
+    char label[64];
+    uint64_t busy_ns;
+    uint64_t sm_time_ns;
+    uint64_t launches;
+    uint64_t memory_bytes;
+    uint64_t processes;
+};
+
+/* Makes the state of every GPU of DIR/topology. Returns their number or a negative errno. */
+SIM_API int gshare_simgpu_create(const char *directory);
+/* Opens GPU `index`; NULL with errno set where it cannot. */
+SIM_API struct sim_gpu *gshare_simgpu_open(const char *directory, uint32_t index);
+SIM_API void gshare_simgpu_close(struct sim_gpu *gpu);
+/* A consistent reading at one instant. Fills at most `room` accounts; returns how many there are.
+ */
+SIM_API int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *totals,
+                                   struct gshare_simgpu_account *accounts, int room);
+
+#endif

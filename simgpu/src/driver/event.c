@@ -1,0 +1,139 @@
+/* Events. Their times are the model's: exact to a nanosecond, however late anybody looks. */
+#include <stdlib.h>
+
+#include "driver.h"
+
+enum { DISABLE_TIMING = 2, KNOWN_FLAGS = 7 };
+static const double NS_PER_MS = 1e6;
+
+CUresult cuEventCreate(CUevent *event, unsigned int flags) {
+    struct sim_context *context = NULL;
+    CUresult result = gshare_sim_current(&context);
+
+    if (result)
+        return result;
+    if (!event || flags & ~(unsigned int)KNOWN_FLAGS)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct sim_mark *mark = calloc(1, sizeof *mark);
+    if (!mark)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    mark->context = context;
+    mark->flags = flags;
+    gshare_sim_lock(&context->board->gpu);
+    int error = gshare_sim_event_open(&context->board->gpu, &mark->index);
+    gshare_sim_unlock(&context->board->gpu);
+    if (error) {
+        free(mark);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *event = mark;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(CUevent event) {
+    CUresult result = gshare_sim_ready();
+
+    if (!event || result)
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    struct sim_gpu *gpu = &event->context->board->gpu;
+    gshare_sim_lock(gpu);
+    if (gpu->client != SIM_NONE)
+        gshare_sim_event_close(gpu, event->index);
+    gshare_sim_unlock(gpu);
+    free(event);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+    struct sim_queue *queue = NULL;
+    CUresult result = gshare_sim_queue_of(stream, &queue);
+
+    if (result)
+        return result;
+    if (!event || event->context->board != queue->context->board)
+        return CUDA_ERROR_INVALID_HANDLE;
+    gshare_sim_record(&queue->context->board->gpu, queue->index, event->index);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
+    return flags > 1 ? CUDA_ERROR_INVALID_VALUE : cuEventRecord(event, stream);
+}
+
+/* A copy of the event's shared state, with the model at now. */
+static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
+    CUresult result = gshare_sim_ready();
+
+    if (!event || result)
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    struct sim_gpu *gpu = &event->context->board->gpu;
+    gshare_sim_lock(gpu);
+    *seen = gpu->state->events[event->index];
+    *is_done = seen->stream == SIM_NONE || gpu->state->streams[seen->stream].head >= seen->position;
+    gshare_sim_unlock(gpu);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventQuery(CUevent event) {
+    struct sim_event seen;
+    bool is_done = false;
+    CUresult result = look(event, &seen, &is_done);
+
+    if (result)
+        return result;
+    return is_done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
+CUresult cuEventSynchronize(CUevent event) {
+    struct sim_event seen;
+    bool is_done = false;
+    CUresult result = look(event, &seen, &is_done);
+
+    if (!result && !is_done)
+        gshare_sim_wait(&event->context->board->gpu, seen.stream, seen.position);
+    return result;
+}
+
+CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end) {
+    struct sim_event first;
+    struct sim_event last;
+    bool first_done = false;
+    bool last_done = false;
+    CUresult result = look(start, &first, &first_done);
+
+    result = result ? result : look(end, &last, &last_done);
+    if (result)
+        return result;
+    if (!milliseconds)
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((start->flags | end->flags) & DISABLE_TIMING || first.stream == SIM_NONE ||
+        last.stream == SIM_NONE)
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (!first_done || !last_done)
+        return CUDA_ERROR_NOT_READY;
+    *milliseconds = (float)(((double)last.time_ns - (double)first.time_ns) / NS_PER_MS);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end) {
+    return cuEventElapsedTime(milliseconds, start, end);
+}
+
+/* Between GPUs of one process there is no shared clock of completions: the caller waits. */
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
+    struct sim_queue *queue = NULL;
+    struct sim_event seen;
+    bool is_done = false;
+    CUresult result = gshare_sim_queue_of(stream, &queue);
+
+    if (flags > 1)
+        return CUDA_ERROR_INVALID_VALUE;
+    result = result ? result : look(event, &seen, &is_done);
+    if (result || is_done)
+        return result;
+    if (event->context->board != queue->context->board)
+        return cuEventSynchronize(event);
+    struct sim_op op = {.kind = SIM_WAIT, .target = seen.stream, .position = seen.position};
+    gshare_sim_submit(&queue->context->board->gpu, queue->index, op);
+    return CUDA_SUCCESS;
+}

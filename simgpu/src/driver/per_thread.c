@@ -1,0 +1,65 @@
+/* The forms of calls for programs built with per-thread default streams: the same calls, with the
+ * default stream meaning the calling thread's own. */
+#include "driver.h"
+
+/* While positive, the calling thread's default stream is its own; see gshare_sim_queue_of(). */
+_Thread_local int gshare_sim_per_thread;
+
+#define FORM(symbol, plain, parameters, arguments)                                                 \
+    CUresult symbol parameters {                                                                   \
+        gshare_sim_per_thread++;                                                                   \
+        CUresult result = plain arguments;                                                         \
+        gshare_sim_per_thread--;                                                                   \
+        return result;                                                                             \
+    }
+
+FORM(cuMemAllocAsync_ptsz, cuMemAllocAsync, (CUdeviceptr * a, size_t b, CUstream c), (a, b, c))
+FORM(cuMemAllocFromPoolAsync_ptsz, cuMemAllocFromPoolAsync,
+     (CUdeviceptr * a, size_t b, CUmemoryPool c, CUstream d), (a, b, c, d))
+FORM(cuMemFreeAsync_ptsz, cuMemFreeAsync, (CUdeviceptr a, CUstream b), (a, b))
+FORM(cuMemcpy_ptds, cuMemcpy, (CUdeviceptr a, CUdeviceptr b, size_t c), (a, b, c))
+FORM(cuMemcpyAsync_ptsz, cuMemcpyAsync, (CUdeviceptr a, CUdeviceptr b, size_t c, CUstream d),
+     (a, b, c, d))
+FORM(cuMemcpyHtoD_v2_ptds, cuMemcpyHtoD_v2, (CUdeviceptr a, const void *b, size_t c), (a, b, c))
+FORM(cuMemcpyHtoDAsync_v2_ptsz, cuMemcpyHtoDAsync_v2,
+     (CUdeviceptr a, const void *b, size_t c, CUstream d), (a, b, c, d))
+FORM(cuMemcpyDtoH_v2_ptds, cuMemcpyDtoH_v2, (void *a, CUdeviceptr b, size_t c), (a, b, c))
+FORM(cuMemcpyDtoHAsync_v2_ptsz, cuMemcpyDtoHAsync_v2,
+     (void *a, CUdeviceptr b, size_t c, CUstream d), (a, b, c, d))
+FORM(cuMemcpyDtoD_v2_ptds, cuMemcpyDtoD_v2, (CUdeviceptr a, CUdeviceptr b, size_t c), (a, b, c))
+FORM(cuMemcpyDtoDAsync_v2_ptsz, cuMemcpyDtoDAsync_v2,
+     (CUdeviceptr a, CUdeviceptr b, size_t c, CUstream d), (a, b, c, d))
+FORM(cuMemsetD8_v2_ptds, cuMemsetD8_v2, (CUdeviceptr a, unsigned char b, size_t c), (a, b, c))
+FORM(cuMemsetD16_v2_ptds, cuMemsetD16_v2, (CUdeviceptr a, unsigned short b, size_t c), (a, b, c))
+FORM(cuMemsetD32_v2_ptds, cuMemsetD32_v2, (CUdeviceptr a, unsigned int b, size_t c), (a, b, c))
+FORM(cuMemsetD8Async_ptsz, cuMemsetD8Async, (CUdeviceptr a, unsigned char b, size_t c, CUstream d),
+     (a, b, c, d))
+FORM(cuMemsetD16Async_ptsz, cuMemsetD16Async,
+     (CUdeviceptr a, unsigned short b, size_t c, CUstream d), (a, b, c, d))
+FORM(cuMemsetD32Async_ptsz, cuMemsetD32Async, (CUdeviceptr a, unsigned int b, size_t c, CUstream d),
+     (a, b, c, d))
+FORM(cuStreamQuery_ptsz, cuStreamQuery, (CUstream a), (a))
+FORM(cuStreamSynchronize_ptsz, cuStreamSynchronize, (CUstream a), (a))
+FORM(cuStreamWaitEvent_ptsz, cuStreamWaitEvent, (CUstream a, CUevent b, unsigned int c), (a, b, c))
+FORM(cuStreamGetCtx_ptsz, cuStreamGetCtx, (CUstream a, CUcontext *b), (a, b))
+FORM(cuStreamGetDevice_ptsz, cuStreamGetDevice, (CUstream a, CUdevice *b), (a, b))
+FORM(cuStreamGetFlags_ptsz, cuStreamGetFlags, (CUstream a, unsigned int *b), (a, b))
+FORM(cuStreamGetPriority_ptsz, cuStreamGetPriority, (CUstream a, int *b), (a, b))
+FORM(cuStreamGetId_ptsz, cuStreamGetId, (CUstream a, unsigned long long *b), (a, b))
+FORM(cuStreamIsCapturing_ptsz, cuStreamIsCapturing, (CUstream a, int *b), (a, b))
+FORM(cuStreamAddCallback_ptsz, cuStreamAddCallback,
+     (CUstream a, CUstreamCallback b, void *c, unsigned int d), (a, b, c, d))
+FORM(cuEventRecord_ptsz, cuEventRecord, (CUevent a, CUstream b), (a, b))
+FORM(cuEventRecordWithFlags_ptsz, cuEventRecordWithFlags, (CUevent a, CUstream b, unsigned int c),
+     (a, b, c))
+FORM(cuLaunchKernel_ptsz, cuLaunchKernel,
+     (CUfunction a, unsigned int b, unsigned int c, unsigned int d, unsigned int e, unsigned int f,
+      unsigned int g, unsigned int h, CUstream i, void **j, void **k),
+     (a, b, c, d, e, f, g, h, i, j, k))
+FORM(cuLaunchKernelEx_ptsz, cuLaunchKernelEx,
+     (const CUlaunchConfig *a, CUfunction b, void **c, void **d), (a, b, c, d))
+FORM(cuLaunchCooperativeKernel_ptsz, cuLaunchCooperativeKernel,
+     (CUfunction a, unsigned int b, unsigned int c, unsigned int d, unsigned int e, unsigned int f,
+      unsigned int g, unsigned int h, CUstream i, void **j),
+     (a, b, c, d, e, f, g, h, i, j))
+FORM(cuLaunchHostFunc_ptsz, cuLaunchHostFunc, (CUstream a, CUhostFn b, void *c), (a, b, c))

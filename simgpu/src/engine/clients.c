@@ -1,0 +1,145 @@
+/* Processes on a GPU: attach, detach, and the return of what the dead held. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+static struct flock lock_of(uint32_t client, short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = client, .l_len = 1};
+}
+
+static bool is_alive(struct sim_gpu *gpu, uint32_t client) {
+    struct flock lock = lock_of(client, F_WRLCK);
+
+    if (client == gpu->client)
+        return true;
+    return fcntl(gpu->lock_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* Frees what a client owns. Its account keeps the figures. */
+static void end_client(struct sim_state *state, uint32_t index) {
+    struct sim_client *client = &state->clients[index];
+
+    gshare_sim_release_client(state, index);
+    client->memory_bytes = 0;
+    client->in_use = 0;
+}
+
+void gshare_sim_reap(struct sim_gpu *gpu) {
+    struct sim_state *state = gpu->state;
+
+    for (uint32_t i = 0; i < state->client_high; i++)
+        if (state->clients[i].in_use && !is_alive(gpu, i))
+            end_client(state, i);
+}
+
+static bool account_in_use(const struct sim_state *state, uint32_t account) {
+    for (uint32_t i = 0; i < state->client_high; i++)
+        if (state->clients[i].in_use && state->clients[i].account == account)
+            return true;
+    return false;
+}
+
+/* The account of a label: the old one, a new one, or, when all are taken, one that no process
+ * uses any more. */
+static uint32_t find_account(struct sim_state *state, const char *label) {
+    uint32_t index = 0;
+
+    for (; index < state->account_high; index++)
+        if (strncmp(state->accounts[index].label, label, SIM_LABEL_BYTES - 1) == 0)
+            return index;
+    if (index == SIM_ACCOUNTS) {
+        for (index = 0; index < SIM_ACCOUNTS - 1 && account_in_use(state, index);)
+            index++;
+    } else {
+        state->account_high++;
+    }
+    struct sim_account *account = &state->accounts[index];
+    memset(account, 0, sizeof *account);
+    strncpy(account->label, label, SIM_LABEL_BYTES - 1);
+    return index;
+}
+
+static uint32_t free_slot(const struct sim_state *state) {
+    for (uint32_t i = 0; i < SIM_CLIENTS; i++)
+        if (!state->clients[i].in_use)
+            return i;
+    return SIM_NONE;
+}
+
+static int occupy(struct sim_gpu *gpu, uint32_t slot, uint32_t cap_sms, const char *label) {
+    struct sim_state *state = gpu->state;
+    struct sim_client *client = &state->clients[slot];
+    struct flock lock = lock_of(slot, F_WRLCK);
+
+    if (gshare_sim_memory_used(state) + state->device.context_bytes > state->device.memory_bytes)
+        return -ENOMEM;
+    if (fcntl(gpu->lock_fd, F_OFD_SETLK, &lock) != 0)
+        return -errno;
+    memset(client, 0, sizeof *client);
+    client->pid = (uint32_t)getpid();
+    client->account = find_account(state, label);
+    client->cap_sms = cap_sms;
+    client->memory_bytes = state->device.context_bytes;
+    client->attached_ns = state->time_ns;
+    if (slot >= state->client_high)
+        state->client_high = slot + 1;
+    client->in_use = 1;
+    gpu->client = slot;
+    return 0;
+}
+
+/* Takes a slot, with the memory of a context. -ENOMEM: the GPU is full; -EUSERS: no slot left. */
+int gshare_sim_attach(struct sim_gpu *gpu, uint32_t cap_sms, const char *label) {
+    gshare_sim_lock(gpu);
+    gshare_sim_reap(gpu);
+    uint32_t slot = free_slot(gpu->state);
+    int error = slot == SIM_NONE ? -EUSERS : occupy(gpu, slot, cap_sms, label);
+    gshare_sim_unlock(gpu);
+    return error;
+}
+
+void gshare_sim_detach(struct sim_gpu *gpu) {
+    struct flock lock = lock_of(gpu->client, F_UNLCK);
+
+    if (gpu->client == SIM_NONE)
+        return;
+    gshare_sim_lock(gpu);
+    end_client(gpu->state, gpu->client);
+    fcntl(gpu->lock_fd, F_OFD_SETLK, &lock);
+    gpu->client = SIM_NONE;
+    gshare_sim_unlock(gpu);
+}
+
+uint64_t gshare_sim_memory_used(const struct sim_state *state) {
+    uint64_t used = 0;
+
+    for (uint32_t i = 0; i < state->client_high; i++)
+        used += state->clients[i].in_use ? state->clients[i].memory_bytes : 0;
+    return used;
+}
+
+int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes) {
+    int error = 0;
+
+    gshare_sim_lock(gpu);
+    uint64_t free_bytes = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
+    if (bytes > free_bytes) {
+        gshare_sim_reap(gpu);
+        free_bytes = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
+    }
+    if (bytes > free_bytes)
+        error = -ENOMEM;
+    else
+        gpu->state->clients[gpu->client].memory_bytes += bytes;
+    gshare_sim_unlock(gpu);
+    return error;
+}
+
+void gshare_sim_refund(struct sim_gpu *gpu, uint64_t bytes) {
+    gshare_sim_lock(gpu);
+    gpu->state->clients[gpu->client].memory_bytes -= bytes;
+    gshare_sim_unlock(gpu);
+}

@@ -1,0 +1,133 @@
+/* The token arbiter: decides who may launch on one GPU, and until when. Pure: events in,
+ * instructions out, `now` as an argument; no clock, no I/O, no memory of its own.
+ *
+ * Idea. A GPU's timetable lays each lease's slots (pieces of its quota) into a window W. The
+ * timetable gives the ORDER of slots and their earliest starts (tags), and nothing more: a slot
+ * begins when its tag has come and the SM partitions of all holders leave room, and it ends when
+ * its time is spent. So nothing is lost when a predecessor runs over; the successor starts later
+ * and still gets all of its time.
+ *
+ * Invariant. The SM partitions of all leases that hold a token, or have lost it and still drain,
+ * add up to at most 100 percent. (A lease that has not drained within the drain time-out is a
+ * stopped process; it counts as drained, and gets nothing until it has given its token back.)
+ *
+ * Order that keeps promises, applied at each call of gshare_arbiter_advance:
+ *   1. drain time-outs; 2. slots whose tag has come are opened; 3. holders at their deadline are
+ *   extended where nobody could use their SMs, else revoked; 4. if the oldest waiting tag lags by
+ *   more than 5 % of W, ALL tags move by half the lag (loss is shared; ratios stay right);
+ *   5. reserved grants in order of tags, where a later tag passes a waiting earlier one only if
+ *   both fit side by side; 6. borrowed grants.
+ *
+ * Accounts. A lease's balance is its unspent entitlement. Opening a slot adds the slot's width to
+ * a balance of at most one window's quota; GPU time used by right is taken off. Overrun makes the
+ * balance negative, so the next slot is shorter by the same: debt, repaid exactly. A slot that
+ * would be W/400 or shorter is skipped and its time repays debt. A slot's `right` is what may be
+ * used in it by right: the balance, at most its width plus W/200, so that credit is never repaid
+ * out of another lease's reserved time. A lease that is idle at its tag loses the passing time of
+ * that slot's right, but keeps the balance: the rest is its credit.
+ *
+ * Borrowing. Time that no slot claims goes first to leases with credit (make-up, up to their
+ * balance), then to the least got/quota, in grants of W/8. A borrowed grant ends, less the
+ * borrower's usual drain, before the tag of any wanting lease that could not start beside it. It
+ * is revoked at once when a lease wakes that has a right or credit and would fit in its place.
+ * A token bucket (rate: the limit; depth: what one window's slots need, plus W/20) bounds what is
+ * taken beyond the slots, so over n windows a lease exceeds its limit by at most about 1/n of a
+ * window's quota, after it was idle, and by nothing while it is saturated.
+ *
+ * Worked example (W = 40 ms). A and B are (50 % SM, 60 % quota), a1-a4 (12, 40), c1-c2 (24, 40).
+ * Timetable: [0,40) A a1 a2 c1 = 98 % SM; [40,60) A B = 100 %; [60,100) B a3 a4 c2 = 98 %.
+ * At 16 ms a1, a2 and c1 are revoked and drain for, say, 0.6 ms; B, whose tag was 16 ms, starts
+ * when all three are back, at 16.6 ms, and still gets its 24 ms. a1 used 16.6 ms: its next slot
+ * is 15.4 ms long and again drains for 0.6, so in the next window it leaves on time.
+ *
+ * Where exchange goes: a waking lease may one day also revoke a RESERVED holder. That is one more
+ * rule beside gshare_make_room in arbiter_grant.c, and one more class of victim in its loop.
+ */
+#ifndef GSHARE_ARBITER_H
+#define GSHARE_ARBITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gshare/wire.h"
+
+#define GSHARE_ARBITER_LEASES 128u
+#define GSHARE_ARBITER_INSTRUCTIONS (4u * GSHARE_ARBITER_LEASES)
+#define GSHARE_NEVER UINT64_MAX
+
+/* What the node promises a lease. Slice widths add up to request_percent. */
+struct gshare_shape {
+    uint32_t sm_percent;
+    uint32_t request_percent;
+    uint32_t limit_percent;
+    uint32_t slice_count;
+    struct gshare_slice slices[GSHARE_MAX_SLICES];
+};
+
+/* All percents in range, slices ascending, apart, and adding up to the request. */
+bool gshare_shape_is_valid(const struct gshare_shape *shape);
+
+enum gshare_instruction_kind {
+    GSHARE_GRANT = 1,  /* lease may launch until deadline_ns */
+    GSHARE_EXTEND = 2, /* its deadline moves to deadline_ns, the token stays */
+    GSHARE_REVOKE = 3, /* take the token; report gshare_arbiter_returned when it is back */
+    GSHARE_FORGET = 4, /* a removed lease holds nothing any more; its number is free */
+};
+
+struct gshare_instruction {
+    uint32_t kind;
+    uint32_t lease;
+    uint64_t deadline_ns;
+};
+
+/* Counters of one lease, all since it was added. */
+struct gshare_lease_account {
+    uint64_t used_ns;     /* GPU time charged */
+    uint64_t reserved_ns; /* of it: within the request */
+    uint64_t borrowed_ns; /* of it: beyond the request */
+    uint64_t grants;
+    int64_t balance_ns; /* entitlement unspent; negative: debt */
+    uint32_t holds;     /* 1: holds a token or drains */
+    uint32_t wants;
+};
+
+struct gshare_gpu_account {
+    uint64_t grants;
+    uint64_t slips;
+    uint32_t sm_in_use;
+    uint32_t max_concurrent_sm_percent;
+};
+
+struct gshare_arbiter;
+
+uint64_t gshare_arbiter_size(void);
+void gshare_arbiter_init(struct gshare_arbiter *arbiter, uint64_t window_ns,
+                         uint64_t drain_timeout_ns, uint64_t now);
+
+/* Adds lease number `lease`, or changes it; the balance is kept. 0 or -EINVAL. */
+int gshare_arbiter_put(struct gshare_arbiter *arbiter, uint32_t lease,
+                       const struct gshare_shape *shape, uint64_t now);
+/* Ends a lease. Its number may be used again after GSHARE_FORGET. */
+void gshare_arbiter_remove(struct gshare_arbiter *arbiter, uint32_t lease, uint64_t now);
+
+/* Some process of the lease waits for a token or launches under one; or none does. */
+void gshare_arbiter_wants(struct gshare_arbiter *arbiter, uint32_t lease, bool wants, uint64_t now);
+/* A holder has nothing in flight and joins this grant no more; the token is to be revoked. */
+void gshare_arbiter_gave_back(struct gshare_arbiter *arbiter, uint32_t lease, uint64_t now);
+/* A revoked token is back; used_ns of GPU time went by under it (bounded by the hold time). */
+void gshare_arbiter_returned(struct gshare_arbiter *arbiter, uint32_t lease, uint64_t used_ns,
+                             uint64_t now);
+
+/* Decides. Returns when to call again at the latest, or GSHARE_NEVER. Instructions are those of
+ * this call, to be carried out in order; events that follow from them are reported before the
+ * next call. */
+uint64_t gshare_arbiter_advance(struct gshare_arbiter *arbiter, uint64_t now);
+uint32_t gshare_arbiter_instructions(const struct gshare_arbiter *arbiter,
+                                     const struct gshare_instruction **first);
+
+/* False where no such lease is present. */
+bool gshare_arbiter_lease(const struct gshare_arbiter *arbiter, uint32_t lease,
+                          struct gshare_lease_account *account, struct gshare_shape *shape);
+void gshare_arbiter_gpu(const struct gshare_arbiter *arbiter, struct gshare_gpu_account *account);
+
+#endif

@@ -1,0 +1,117 @@
+/* What a lease has used, what it is owed, and what it may borrow. */
+#include "arbiter_state.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t scaled(uint64_t value, uint64_t times, uint64_t by) {
+    return by ? (uint64_t)((wide)value * times / by) : 0;
+}
+
+static void by_right(struct gshare_party *p, uint64_t elapsed) {
+    p->by_right_ns += elapsed;
+    p->balance_ns -= (int64_t)elapsed;
+}
+
+/* Charges the hold in force up to `now` as if all of it were used; gshare_charge refunds. */
+void gshare_settle(struct gshare_party *p, uint64_t now) {
+    uint64_t from = p->settled_at;
+    uint64_t elapsed = now > from ? now - from : 0;
+    p->settled_at = now;
+    if (p->reserved) {
+        by_right(p, elapsed);
+        p->right_ns -= (int64_t)elapsed;
+        return;
+    }
+    uint64_t past = now > p->hard_end ? now - p->hard_end : 0;
+    uint64_t debt = gshare_least(past, elapsed);
+    uint64_t loan = elapsed - debt;
+    uint64_t credit = p->balance_ns > 0 ? gshare_least((uint64_t)p->balance_ns, loan) : 0;
+    by_right(p, credit + debt);
+    p->by_loan_ns += loan - credit;
+}
+
+/* The rate is the limit; the depth lets a whole slot be used ahead of the rate. */
+static int64_t bucket_depth(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    uint32_t limit = p->shape.limit_percent;
+    uint64_t ahead = gshare_share(a, limit) * (FULL_PERCENT - limit) / FULL_PERCENT;
+    return (int64_t)(ahead + a->window_ns / 20);
+}
+
+static int64_t bucket_now(const struct gshare_arbiter *a, const struct gshare_party *p,
+                          uint64_t now) {
+    int64_t depth = bucket_depth(a, p);
+    uint64_t elapsed = now > p->bucket_at ? now - p->bucket_at : 0;
+    int64_t level = p->bucket_ns + (int64_t)scaled(elapsed, p->shape.limit_percent, FULL_PERCENT);
+    return level < depth ? level : depth;
+}
+
+/* To the brim for a new lease, else by the time that has gone by. */
+void gshare_fill_bucket(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
+    p->bucket_ns = p->bucket_at ? bucket_now(a, p, now) : bucket_depth(a, p);
+    p->bucket_at = now;
+}
+
+/* The token is back: what was used of the hold is final, the rest is refunded. */
+void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t now) {
+    gshare_settle(p, now);
+    uint64_t hold = p->by_right_ns + p->by_loan_ns;
+    used = gshare_least(used, hold);
+    uint64_t refund = hold - used;
+    uint64_t refund_right = scaled(refund, p->by_right_ns, hold);
+    p->balance_ns += (int64_t)refund_right;
+    p->reserved_ns += p->by_right_ns - refund_right;
+    p->borrowed_ns += p->by_loan_ns - (refund - refund_right);
+    p->used_ns += used;
+    p->got_ns += used;
+    p->by_right_ns = p->by_loan_ns = 0;
+    gshare_fill_bucket(a, p, now);
+    p->bucket_ns -= (int64_t)used;
+}
+
+bool gshare_has_credit(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    return p->balance_ns > (int64_t)gshare_least_loan_ns(a);
+}
+
+/* How long the limit lets it run on from now; short pieces are saved up to W/16. */
+static uint64_t limit_allows(const struct gshare_arbiter *a, const struct gshare_party *p,
+                             uint64_t now) {
+    uint32_t limit = p->shape.limit_percent;
+    if (limit >= FULL_PERCENT) {
+        return GSHARE_NEVER;
+    }
+    int64_t level = bucket_now(a, p, now);
+    if (p->state == TOKEN_HOLDING) {
+        level -= (int64_t)(now - p->granted_at);
+    }
+    uint64_t length = level > 0 ? (uint64_t)level * FULL_PERCENT / (FULL_PERCENT - limit) : 0;
+    return length >= gshare_loan_ns(a) / 2 ? length : 0;
+}
+
+/* How long it may run beyond its slots: 0, or at least W/80. */
+uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare_party *p,
+                             uint64_t now) {
+    uint64_t length = gshare_least(limit_allows(a, p, now), gshare_loan_ns(a));
+    if (p->shape.limit_percent <= p->shape.request_percent) {
+        uint64_t credit = p->balance_ns > 0 ? (uint64_t)p->balance_ns : 0;
+        length = gshare_least(length, credit);
+    }
+    return length >= gshare_least_loan_ns(a) ? length : 0;
+}
+
+/* When the limit will let it borrow again, if nothing else happens. */
+uint64_t gshare_loan_at(const struct gshare_arbiter *a, const struct gshare_party *p,
+                        uint64_t now) {
+    uint32_t limit = p->shape.limit_percent;
+    bool barred = limit <= p->shape.request_percent && !gshare_has_credit(a, p);
+    if (barred || limit_allows(a, p, now)) {
+        return GSHARE_NEVER;
+    }
+    int64_t need = (int64_t)(gshare_loan_ns(a) / 2 * (FULL_PERCENT - limit) / FULL_PERCENT) + 1;
+    int64_t missing = need - bucket_now(a, p, now);
+    return missing > 0 ? now + (uint64_t)missing * FULL_PERCENT / limit + 1 : now + 1;
+}
+
+/* Compares by recent use per quota. */
+bool gshare_got_less(const struct gshare_party *p, const struct gshare_party *q) {
+    return p->got_ns * q->shape.request_percent < q->got_ns * p->shape.request_percent;
+}

@@ -1,0 +1,131 @@
+/* Who gets a token: reserved slots in the order of their tags, then loans. */
+#include "arbiter_state.h"
+
+static uint32_t due_in_order(struct gshare_arbiter *a, struct gshare_party **due) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        struct gshare_party *p = &a->parties[i];
+        if (!gshare_waits(p) || !gshare_has_right(a, p)) {
+            continue;
+        }
+        uint32_t at = count++;
+        for (; at > 0 && gshare_tag(a, due[at - 1]) > gshare_tag(a, p); at--) {
+            due[at] = due[at - 1];
+        }
+        due[at] = p;
+    }
+    return count;
+}
+
+void gshare_grant_reserved(struct gshare_arbiter *a, uint64_t now) {
+    struct gshare_party *due[GSHARE_ARBITER_LEASES];
+    uint32_t count = due_in_order(a, due);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t sm = due[i]->shape.sm_percent;
+        if (gshare_fits(a, sm)) {
+            gshare_give(a, due[i], true, (uint64_t)due[i]->right_ns, GSHARE_NEVER, now);
+            continue;
+        }
+        gshare_block(a, sm, now);
+        gshare_make_room(a, a->blocked_sm, false, now);
+    }
+}
+
+static bool may_borrow(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t now) {
+    return gshare_waits(p) && !gshare_has_right(a, p) && gshare_loan_allowed(a, p, now) > 0;
+}
+
+static bool goes_before(const struct gshare_arbiter *a, const struct gshare_party *p,
+                        const struct gshare_party *q) {
+    bool p_credit = gshare_has_credit(a, p);
+    bool q_credit = gshare_has_credit(a, q);
+    return p_credit != q_credit ? p_credit : gshare_got_less(p, q);
+}
+
+/* How long a loan given now would be; its end in *end. 0 where it is not worth while. */
+static uint64_t loan_length(const struct gshare_arbiter *a, const struct gshare_party *p,
+                            uint64_t now, uint64_t *end) {
+    uint64_t length = gshare_loan_allowed(a, p, now);
+    *end = gshare_loan_end(a, p, now);
+    uint64_t drained = now + p->usual_drain_ns;
+    if (*end <= drained) {
+        return 0;
+    }
+    length = gshare_least(length, *end - drained);
+    return length >= gshare_least_loan_ns(a) ? length : 0;
+}
+
+/* Grants, or keeps the room for it that borrowers will leave. */
+static void lend(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
+    uint64_t end = 0;
+    uint64_t length = loan_length(a, p, now, &end);
+    uint32_t sm = p->shape.sm_percent;
+    if (length == 0) {
+        return;
+    }
+    if (gshare_fits(a, sm)) {
+        gshare_give(a, p, false, length, end, now);
+        return;
+    }
+    bool credit = gshare_has_credit(a, p);
+    if (!gshare_room_without_loans(a, a->blocked_sm + sm, credit)) {
+        return;
+    }
+    gshare_block(a, sm, now);
+    if (credit) {
+        gshare_make_room(a, a->blocked_sm, true, now);
+    }
+}
+
+void gshare_grant_loans(struct gshare_arbiter *a, uint64_t now) {
+    bool seen[GSHARE_ARBITER_LEASES] = {false};
+    for (;;) {
+        uint32_t best = a->count;
+        for (uint32_t i = 0; i < a->count; i++) {
+            struct gshare_party *p = &a->parties[i];
+            if (!seen[i] && may_borrow(a, p, now) &&
+                (best == a->count || goes_before(a, p, &a->parties[best]))) {
+                best = i;
+            }
+        }
+        if (best == a->count || a->sm_in_use == FULL_PERCENT) {
+            return;
+        }
+        seen[best] = true;
+        lend(a, &a->parties[best], now);
+    }
+}
+
+/* Whether somebody waits who could start if borrowers left, and cannot start beside them. */
+static bool in_the_way(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t now) {
+    uint32_t loans = 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct gshare_party *other = &a->parties[i];
+        loans += other->state == TOKEN_HOLDING && !other->reserved ? other->held_sm : 0;
+    }
+    loans += p->reserved ? p->held_sm : 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct gshare_party *other = &a->parties[i];
+        bool waits = gshare_waits(other) &&
+                     (gshare_has_right(a, other) || gshare_loan_allowed(a, other, now) > 0);
+        uint32_t with = a->sm_in_use + other->shape.sm_percent;
+        if (waits && with > FULL_PERCENT && with - loans <= FULL_PERCENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A token that need not change hands stays where it is, for another loan. */
+bool gshare_extend_loan(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
+    uint64_t end = 0;
+    if (now - p->granted_at >= a->window_ns || in_the_way(a, p, now)) {
+        return false;
+    }
+    uint64_t length = loan_length(a, p, now, &end);
+    if (length == 0) {
+        return false;
+    }
+    gshare_extend(a, p, false, now + length, end, now);
+    return true;
+}

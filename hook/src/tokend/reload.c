@@ -1,0 +1,182 @@
+/* The timetable file and the leases, brought in line. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "log.h"
+#include "state.h"
+#include "timetable.h"
+
+#define TEXT_BYTES 65536
+#define NOWHERE GSHARE_ARBITER_LEASES
+
+static int read_text(const struct gshare_state *state, char *text) {
+    int fd = openat(state->folder, "timetable", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    size_t length = 0;
+    ssize_t got = 0;
+    while (length < TEXT_BYTES - 1 &&
+           (got = read(fd, text + length, TEXT_BYTES - 1 - length)) > 0) {
+        length += (size_t)got;
+    }
+    int error = got < 0 ? -errno : length == TEXT_BYTES - 1 ? -EFBIG : 0;
+    text[length] = '\0';
+    close(fd);
+    return error;
+}
+
+static uint32_t find(const struct gshare_state *state, const char *id) {
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        if (state->leases[i].present && strcmp(state->leases[i].id, id) == 0) {
+            return i;
+        }
+    }
+    return NOWHERE;
+}
+
+static bool is_named(const struct gshare_timetable *table, const char *id) {
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (strcmp(table->entries[i].id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t free_place(const struct gshare_state *state) {
+    uint32_t place = 0;
+    while (place < NOWHERE && state->leases[place].present) {
+        place++;
+    }
+    return place;
+}
+
+/* Opens the leases that are new, outside the lock: an entry is unseen by the token thread until it
+ * is present. On an error those opened here are closed again. */
+static int open_new(struct gshare_state *state, const struct gshare_timetable *table,
+                    uint32_t *places, const char **id) {
+    static uint64_t serial; /* server thread only */
+    int error = 0;
+    uint32_t opened = 0;
+    for (; opened < table->count && !error; opened++) {
+        *id = table->entries[opened].id;
+        places[opened] = NOWHERE;
+        if (find(state, *id) != NOWHERE) {
+            continue;
+        }
+        struct gshare_lease lease;
+        uint32_t place = free_place(state);
+        error = place == NOWHERE
+                    ? -ENOSPC
+                    : gshare_lease_open(&lease, state->leases_folder, *id, gshare_clock_ns());
+        if (!error) {
+            pthread_mutex_lock(&state->lock);
+            lease.forgotten = true; /* until the arbiter knows it */
+            lease.serial = ++serial;
+            state->leases[place] = lease;
+            pthread_mutex_unlock(&state->lock);
+            places[opened] = place;
+        }
+    }
+    for (uint32_t i = 0; error && i < opened; i++) {
+        if (places[i] != NOWHERE) {
+            pthread_mutex_lock(&state->lock);
+            gshare_lease_close(&state->leases[places[i]]);
+            pthread_mutex_unlock(&state->lock);
+        }
+    }
+    return error;
+}
+
+static void end_unnamed(struct gshare_state *state, const struct gshare_timetable *table,
+                        uint64_t now) {
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        struct gshare_lease *lease = &state->leases[i];
+        if (lease->present && !lease->leaving && !is_named(table, lease->id)) {
+            gshare_log("event=lease-ended lease=%s", lease->id);
+            lease->leaving = true;
+            gshare_lease_unlisten(lease);
+            gshare_arbiter_remove(state->arbiter, i, now);
+        }
+    }
+}
+
+static void apply(struct gshare_state *state, const struct gshare_timetable *table,
+                  const uint32_t *places) {
+    pthread_mutex_lock(&state->lock);
+    uint64_t now = gshare_clock_ns();
+    end_unnamed(state, table, now);
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint32_t place = places[i];
+        if (place == NOWHERE) {
+            place = find(state, table->entries[i].id);
+        } else {
+            gshare_log("event=lease-made lease=%s", table->entries[i].id);
+            state->leases[place].forgotten = false;
+            if (!gshare_lease_is_quiet(&state->leases[place])) {
+                state->quiet_until = now + state->settings.drain_timeout_ns;
+            }
+        }
+        gshare_arbiter_put(state->arbiter, place, &table->entries[i].shape, now);
+    }
+    pthread_mutex_unlock(&state->lock);
+    gshare_state_ring(state);
+}
+
+/* A lease may come back while its predecessor of the same name still drains. */
+static void await_leavers(struct gshare_state *state, const struct gshare_timetable *table) {
+    uint64_t limit = gshare_clock_ns() + 2 * state->settings.drain_timeout_ns;
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint32_t place = find(state, table->entries[i].id);
+        while (place != NOWHERE && state->leases[place].leaving && gshare_clock_ns() < limit) {
+            gshare_state_reap(state);
+            place = find(state, table->entries[i].id);
+            usleep(1000);
+        }
+    }
+}
+
+struct gshare_file_mark gshare_timetable_mark(const struct gshare_state *state) {
+    struct gshare_file_mark mark;
+    struct stat status;
+    memset(&mark, 0, sizeof(mark));
+    if (fstatat(state->folder, "timetable", &status, 0) == 0) {
+        mark.inode = status.st_ino;
+        mark.size = status.st_size;
+        mark.seconds = status.st_mtim.tv_sec;
+        mark.nanoseconds = status.st_mtim.tv_nsec;
+    }
+    return mark;
+}
+
+bool gshare_reload(struct gshare_state *state, char *reply, size_t bytes) {
+    static char text[TEXT_BYTES];         /* server thread only */
+    static struct gshare_timetable table; /* server thread only */
+    uint32_t places[GSHARE_ARBITER_LEASES];
+    uint32_t line = 0;
+    const char *id = "";
+    int error = read_text(state, text);
+    if (error) {
+        snprintf(reply, bytes, "error timetable: %s", strerror(-error));
+        return false;
+    }
+    const char *problem = gshare_timetable_parse(text, &table, &line);
+    if (problem) {
+        snprintf(reply, bytes, "error timetable line %u: %s", line, problem);
+        return false;
+    }
+    await_leavers(state, &table);
+    error = open_new(state, &table, places, &id);
+    if (error) {
+        snprintf(reply, bytes, "error lease %s: %s", id, strerror(-error));
+        return false;
+    }
+    apply(state, &table, places);
+    snprintf(reply, bytes, "ok leases=%u", table.count);
+    return true;
+}

@@ -1,0 +1,121 @@
+/* The token thread: reads slots, asks the arbiter, writes grants, sleeps on the doorbell. */
+#include <sched.h>
+
+#include "common/clock.h"
+#include "log.h"
+#include "state.h"
+
+#define SPIN_NS 50000u /* a timed futex wakes 20-50 us late; the rest is spun, never more */
+#define ROUNDS_MAX 8   /* of decisions before the doorbell is looked at again */
+
+/* Tells the arbiter what one lease's slots say. */
+static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
+    struct gshare_lease *lease = &state->leases[number];
+    struct gshare_reading reading = gshare_lease_read(lease);
+    if (lease->draining && !reading.pending) {
+        lease->draining = false;
+        gshare_arbiter_returned(state->arbiter, number, reading.used_ns, now);
+    }
+    if (lease->held && !reading.pending && (reading.joined || lease->died)) {
+        gshare_arbiter_gave_back(state->arbiter, number, now);
+    }
+    gshare_arbiter_wants(state->arbiter, number, reading.wants, now);
+}
+
+static bool carry_out(struct gshare_state *state, const struct gshare_instruction *what) {
+    struct gshare_lease *lease = &state->leases[what->lease];
+    switch (what->kind) {
+    case GSHARE_GRANT:
+        gshare_lease_grant(lease, what->deadline_ns);
+        return false;
+    case GSHARE_EXTEND:
+        gshare_lease_extend(lease, what->deadline_ns);
+        return false;
+    case GSHARE_REVOKE:
+        gshare_lease_revoke(lease);
+        return true; /* it may be back already */
+    default:
+        lease->forgotten = true;
+        return false;
+    }
+}
+
+/* While tokens of an earlier daemon are out, nobody gets one of ours: the SMs may be in use. */
+static bool waits_for_quiet(struct gshare_state *state, uint64_t now) {
+    if (state->quiet_until == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES && now < state->quiet_until; i++) {
+        const struct gshare_lease *lease = &state->leases[i];
+        if (lease->present && !lease->forgotten && !gshare_lease_is_quiet(lease)) {
+            return true;
+        }
+    }
+    state->quiet_until = 0;
+    return false;
+}
+
+/* Returns when to look again. */
+static uint64_t decide(struct gshare_state *state) {
+    for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
+        uint64_t now = gshare_clock_ns();
+        bool again = false;
+        if (waits_for_quiet(state, now)) {
+            return state->quiet_until;
+        }
+        for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+            if (state->leases[i].present && !state->leases[i].forgotten) {
+                report(state, i, now);
+            }
+        }
+        uint64_t next = gshare_arbiter_advance(state->arbiter, now);
+        const struct gshare_instruction *first = NULL;
+        uint32_t count = gshare_arbiter_instructions(state->arbiter, &first);
+        for (uint32_t i = 0; i < count; i++) {
+            again |= carry_out(state, &first[i]);
+        }
+        if (!again) {
+            return next;
+        }
+    }
+    return gshare_clock_ns();
+}
+
+/* Waits for a ring or the time `until`. Returns how late it is, 0 after a ring. */
+static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until) {
+    const _Atomic uint32_t *rings = &state->doorbell->rings;
+    while (atomic_load(rings) == seen) {
+        uint64_t now = gshare_clock_ns();
+        if (now >= until) {
+            return now - until;
+        }
+        if (until == GSHARE_NEVER || until - now > SPIN_NS) {
+            gshare_futex_sleep(rings, seen, until == GSHARE_NEVER ? until : until - SPIN_NS);
+        } else {
+            __builtin_ia32_pause();
+        }
+    }
+    return 0;
+}
+
+static void go_first(const struct gshare_state *state) {
+    struct sched_param parameter = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
+    int error =
+        state->settings.fifo ? pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameter) : 0;
+    gshare_log("event=tokens fifo=%d", state->settings.fifo && !error);
+}
+
+void *gshare_tokens_run(void *of) {
+    struct gshare_state *state = of;
+    uint64_t late = 0;
+    go_first(state);
+    while (!atomic_load(&state->stops)) {
+        uint32_t seen = atomic_load(&state->doorbell->rings);
+        pthread_mutex_lock(&state->lock);
+        state->late_ns_max = late > state->late_ns_max ? late : state->late_ns_max;
+        uint64_t next = decide(state);
+        pthread_mutex_unlock(&state->lock);
+        late = await(state, seen, next);
+    }
+    return NULL;
+}

@@ -10,6 +10,8 @@ from .session import DoesNotFitError
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+"""By Ctrl-C before anything was started; afterwards `gshare up` stops in order and exits with 0."""
 
 
 def main() -> None:
@@ -22,6 +24,8 @@ def main() -> None:
         _end(error, EXIT_BAD_INPUT)
     except GshareError as error:
         _end(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _end(error: GshareError, exit_code: int) -> None:

@@ -17,6 +17,8 @@ from . import output, ps, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
+LONGEST_WINDOW_MS = 10_000
+
 app = typer.Typer(
     name="gshare",
     help="Rectangles of a GPU, so much space for so much time: for Deployments, on this machine.",
@@ -152,6 +154,9 @@ def _settings(
     for option, value in given.items():
         if value is not None and value < 1:
             raise InputError("gshare", option, value, "must be at least 1")
+    if window_ms * (time_scale or 1) > LONGEST_WINDOW_MS:
+        problem = f"must be at most {LONGEST_WINDOW_MS} with the time scale"
+        raise InputError("gshare", "--window-ms", window_ms, problem)
     return SessionSettings(
         gpus=GpuSettings(simulated or None, gpus, profile, time_scale), window_ms=window_ms
     )

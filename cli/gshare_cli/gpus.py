@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import gshare_simgpu
 from gshare import names
-from gshare.errors import GshareError
+from gshare.errors import GshareError, InputError
 from gshare.runtime import tokend
 from gshare.runtime.native import Native
 from gshare.runtime.state import StateDirectory, write_atomically
@@ -91,9 +91,6 @@ class LocalGpus(Protocol):
     def read(self, uuid: str) -> Reading | None:
         """Return one GPU's counters; None where only the token daemon has some."""
 
-    def destroy(self) -> None:
-        """Remove what was made for them, when no run is left."""
-
 
 class SimulatedGpus:
     """GPUs made by `gshare_simgpu`, shared by all runs."""
@@ -118,10 +115,6 @@ class SimulatedGpus:
         }
         return Reading(counters.now_ns, counters.busy_ns, counters.sm_time_ns, accounts)
 
-    def destroy(self) -> None:
-        """Remove the simulated GPUs' shared memory."""
-        self._node.destroy()
-
 
 def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> NodeFile:
     """Return which GPUs to use, and write it for others. Call with the state's lock held.
@@ -138,7 +131,7 @@ def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> Node
         node = NodeFile(False, count, "", 1, window_ms * 1000)  # noqa: FBT003 (named beside it)
     else:
         scale = settings.time_scale or 1
-        profile = settings.profile or DEFAULT_PROFILE
+        profile = _known(settings.profile or DEFAULT_PROFILE)
         node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000)  # noqa: FBT003
     node.write(state)
     return node
@@ -178,6 +171,13 @@ def _check_alike(running: NodeFile, settings: GpuSettings) -> None:
                 f"other runs on this machine use GPUs with {name} {used}, and {value} was asked "
                 "for: stop them first, or set GSHARE_STATE_DIR to another directory"
             )
+
+
+def _known(profile: str) -> str:
+    if profile not in gshare_simgpu.profiles():
+        known = ", ".join(gshare_simgpu.profiles())
+        raise InputError("gshare", "--profile", profile, f"must be one of {known}")
+    return profile
 
 
 def _count_of_real(found: int, asked: int | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from gshare import names, placement
 from gshare.errors import GshareError
 from gshare.layout import Layout
-from gshare.runtime import local_node, tokend
+from gshare.runtime import local_node, processes, tokend
 from gshare.runtime.daemons import TokenDaemons
 from gshare.runtime.local_node import Admission, Demand, LocalNode
 from gshare.runtime.native import Native
@@ -68,11 +68,13 @@ class Node:
         return cls(state, run, file, local_gpus, native)
 
     def close(self) -> None:
-        """End our run; the last one out stops the daemons and removes what was made."""
+        """End our run and what is left of it; the last one out removes the GPUs and the state."""
+        processes.end_run(self._run.record.run_id)
+        if self.leases:
+            self.release([lease.lease_id for lease in self.leases])
         with self._state.locked():
             self._run.close()
             if local_node.sweep(self._state) == 0:
-                self._gpus.destroy()
                 self._state.remove()
 
     @property
@@ -98,7 +100,7 @@ class Node:
     @property
     def leases(self) -> tuple[LeaseRecord, ...]:
         """Return our run's leases."""
-        return self._local.leases
+        return self._local.held
 
     def admit(self, demands: Sequence[Demand], *, whole: bool) -> Admission:
         """Place demands and make their leases; with `whole` all of them or none."""

@@ -55,9 +55,6 @@ class NvmlGpus:
         """Return nothing: NVML has no growing counters, so the token daemon's are used."""
         del uuid
 
-    def destroy(self) -> None:
-        """Do nothing: nothing was made."""
-
 
 def _view(index: int) -> GpuView:
     device = pynvml.nvmlDeviceGetHandleByIndex(index)

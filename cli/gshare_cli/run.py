@@ -106,7 +106,7 @@ def _admit(node: Node, options: RunOptions, err: Console) -> dict[str, str]:
 
 
 def _follow(
-    command: Sequence[str], env: dict[str, str], mask: set[signal.Signals], node: Node
+    command: Sequence[str], env: dict[str, str], mask: set[int | signal.Signals], node: Node
 ) -> int:
     lease_id = node.leases[0].lease_id
     try:
@@ -133,7 +133,7 @@ class CommandError(GshareError):
         super().__init__(text)
 
 
-def _before_exec(mask: set[signal.Signals]) -> Callable[[], None]:
+def _before_exec(mask: set[int | signal.Signals]) -> Callable[[], None]:
     die_with_parent = processes.die_with_parent()
 
     def between_fork_and_exec() -> None:

@@ -7,6 +7,7 @@ is found and ended by the next run even if this process is killed.
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from gshare.layout import Layout
 from gshare.runtime.local_node import Refused
 from gshare.runtime.native import Native
 from gshare.runtime.state import LeaseRecord
-from gshare.workload import Function, Service, Workload, check_card, combine
+from gshare.workload import Function, Service, ServicePort, Workload, check_card, combine
 
 from . import balancer, ports, usage
 from .gpus import GpuSettings
@@ -33,7 +34,8 @@ KEEP_PERIOD_S: Final = 0.5
 
 def default_state_directory() -> Path:
     """Return the state directory of this user: GSHARE_STATE_DIR, or one on a tmpfs."""
-    return Path(os.environ.get(names.ENV_STATE_DIR) or f"/dev/shm/gshare-{os.getuid()}")  # noqa: S108
+    given = os.environ.get(names.ENV_STATE_DIR) or f"/dev/shm/gshare-{os.getuid()}"  # noqa: S108
+    return Path(given).absolute()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Session:
         self._settings = settings
         self._node = node
         self._replicas: list[Replica] = []
-        self._services: list[tuple[Service, int, int, balancer.Balancer]] = []
+        self._services: list[tuple[Service, ServicePort, int, balancer.Balancer]] = []
         self._tasks: dict[Replica, asyncio.Task[None]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._is_hurried = False
@@ -155,7 +157,7 @@ class Session:
     def services(self) -> tuple[ServiceView, ...]:
         """Return every port of every Service."""
         return tuple(
-            ServiceView(service.name, port, local, len(self._targets(service, port)))
+            ServiceView(service.name, port.port, local, len(self._targets(service, port)))
             for service, port, local, _ in self._services
         )
 
@@ -256,14 +258,13 @@ class Session:
 
     async def _serve(self, service: Service) -> None:
         for port in service.ports:
-            each = balancer.Balancer(lambda number=port.port: self._targets(service, number))
+            each = balancer.Balancer(functools.partial(self._targets, service, port))
             wanted = port.port if port.port >= ports.FIRST_UNPRIVILEGED else 0
             local = await each.listen(wanted)
-            self._services.append((service, port.port, local, each))
+            self._services.append((service, port, local, each))
 
-    def _targets(self, service: Service, number: int) -> Mapping[str, int]:
+    def _targets(self, service: Service, port: ServicePort) -> Mapping[str, int]:
         """Return the local ports of the ready replicas behind a Service's port."""
-        port = next(each for each in service.ports if each.port == number)
         found: dict[str, int] = {}
         for replica in self._replicas:
             if not (replica.is_ready and replica.seat and service.selects(replica.function)):

@@ -53,7 +53,7 @@ async def up(options: UpOptions, out: Console, err: Console) -> None:
     workload = combine(read(file) for file in options.files)
     names = [f"{function.name}-0" for function in workload.functions]
     width = max((len(name) for name in names), default=0) + 1
-    watch = Watch(out, is_live=options.watch and out.is_terminal)
+    watch = Watch(out, is_asked=options.watch)
     listener = Listener(
         on_line=lambda replica, line: watch.say(
             output.prefix(replica, width) + Text.from_ansi(line)

@@ -1,12 +1,13 @@
 """The live view of a session: GPUs as rectangles, a bar per replica, what is pending.
 
-Without a terminal it is a line now and then. Drawing happens on the event loop, never in a thread.
+Without a terminal it is a line every few seconds. Drawing happens on the event loop, never in a
+thread.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Final
 
 from rich.console import Console, Group
@@ -20,6 +21,7 @@ from .usage import Snapshot, Usage
 from .views import ReplicaState, ReplicaView
 
 PERIOD_S: Final = 0.5
+PLAIN_PERIOD_S: Final = 5.0
 AVERAGED_SNAPSHOTS: Final = 6
 _BAR: Final = 40
 
@@ -27,9 +29,10 @@ _BAR: Final = 40
 class Watch:
     """Shows a session while something else is awaited."""
 
-    def __init__(self, out: Console, *, is_live: bool) -> None:
+    def __init__(self, out: Console, *, is_asked: bool) -> None:
         self._out = out
-        self._is_live = is_live
+        self._is_asked = is_asked
+        self._is_live = is_asked and out.is_terminal
         self._live: Live | None = None
         self._session: Session | None = None
         self._snapshots: deque[Snapshot] = deque(maxlen=AVERAGED_SNAPSHOTS)
@@ -54,10 +57,10 @@ class Watch:
 
     async def until(self, work: Awaitable[object]) -> None:
         """Keep the view up to date until `work` is done; its errors are raised."""
-        if not self._is_live:
+        if not self._is_asked:
             await work
             return
-        drawing_task = asyncio.create_task(self._draw())
+        drawing_task = asyncio.create_task(self._draw() if self._is_live else self._tell())
         try:
             await work
         finally:
@@ -70,6 +73,26 @@ class Watch:
             measured = usage.between(self._snapshots[0], self._snapshots[-1])
             self._live.update(view(self._session, measured, self._out.width), refresh=True)
             await asyncio.sleep(PERIOD_S)
+
+    async def _tell(self) -> None:
+        while self._session:
+            before = self._session.snapshot()
+            await asyncio.sleep(PLAIN_PERIOD_S)
+            measured = usage.between(before, self._session.snapshot())
+            self.say(Text(status_line(self._session.replicas, measured)))
+
+
+def status_line(replicas: Sequence[ReplicaView], measured: Usage) -> str:
+    """Return what each replica is and gets, in one line."""
+    return "; ".join(
+        f"{replica.name} {replica.state.value}" + _delivered(replica, measured)
+        for replica in replicas
+    )
+
+
+def _delivered(replica: ReplicaView, measured: Usage) -> str:
+    percent = measured.delivered_percent.get(replica.lease_id or "")
+    return "" if percent is None else f" {percent:.1f} %"
 
 
 def view(session: Session, measured: Usage, columns: int) -> Group:

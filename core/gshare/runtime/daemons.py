@@ -18,6 +18,7 @@ from gshare.errors import GshareError
 from . import processes, tokend
 
 START_TIMEOUT_S: Final = 5.0
+PATIENCE_S: Final = 2.0
 STOP_GRACE_S: Final = 1.0
 _POLL_S: Final = 0.005
 _LOG: Final = "tokend.log"
@@ -62,7 +63,7 @@ class TokenDaemons:
 def answers(folder: Path) -> bool:
     """Tell whether the folder's daemon answers on its control socket."""
     try:
-        tokend.Control(folder).ping()
+        tokend.Control(folder, timeout_s=PATIENCE_S).ping()
     except (OSError, GshareError):
         return False
     return True

@@ -15,19 +15,23 @@ a killed run left undone, and runs before every change.
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from gshare import layout, placement
 from gshare.errors import GshareError
 from gshare.rectangles import Rectangle, Size
+from gshare.wire import Limits, Slice
 
 from . import daemons, leases, processes
 from .daemons import TokenDaemons
 from .state import LeaseRecord, Run, StateDirectory, write_atomically
 
 LONGEST_LEASE_ID: Final = 39
+QUEUE_BUDGETS_IN_WINDOW: Final = 80  # 500 us in the usual 40 ms
 _LAYOUT: Final = "layout.json"
 
 
@@ -104,13 +108,13 @@ class LocalNode:
         self._verdicts = layout.Verdicts()
 
     @property
-    def leases(self) -> tuple[LeaseRecord, ...]:
+    def held(self) -> tuple[LeaseRecord, ...]:
         """Return the leases of our own run."""
         return self._run.record.leases
 
-    def lease_folder(self, lease: LeaseRecord) -> leases.LeaseFolder:
+    def lease_folder(self, lease: LeaseRecord) -> Path:
         """Return the folder of one of our leases."""
-        return leases.LeaseFolder(self._state.gpu(lease.gpu_uuid), lease.lease_id)
+        return leases.folder_of(self._state.gpu(lease.gpu_uuid), lease.lease_id)
 
     def admit(self, demands: Sequence[Demand], *, whole: bool) -> Admission:
         """Place demands and make their leases; with `whole` all of them or none."""
@@ -125,21 +129,20 @@ class LocalNode:
                 return Admission((), refused)
             made = tuple(_lease(keys[each.key], each) for each in plan.placements)
             self._write_layouts(plan.gpus)
-            self._run.hold((*self.leases, *made))
-            self._settle({lease.gpu_uuid for lease in made})
+            self._run.hold((*self.held, *made))
+            self._settle()
         return Admission(made, refused)
 
     def release(self, lease_ids: Iterable[str]) -> None:
         """Give leases of ours back, after their processes have ended."""
         gone = set(lease_ids)
         with self._state.locked():
-            touched = {each.gpu_uuid for each in self.leases if each.lease_id in gone}
-            self._run.hold(tuple(each for each in self.leases if each.lease_id not in gone))
-            self._settle(touched)
+            self._run.hold(tuple(each for each in self.held if each.lease_id not in gone))
+            self._settle()
 
     def keep(self) -> None:
         """Start the token daemons of our leases' GPUs again where they died."""
-        used = {lease.gpu_uuid for lease in self.leases}
+        used = {lease.gpu_uuid for lease in self.held}
         if all(daemons.answers(self._state.gpu(uuid)) for uuid in used):
             return
         with self._state.locked():
@@ -181,23 +184,23 @@ class LocalNode:
             }
             write_atomically(folder / _LAYOUT, json.dumps(places))
 
-    def _settle(self, uuids: Iterable[str]) -> None:
-        """Make folders and timetables of GPUs agree with the ledger; daemons run where used."""
+    def _settle(self) -> None:
+        """Make the folders and timetables of all GPUs agree with the ledger."""
         live = {lease.lease_id: lease for lease in live_leases(self._state)}
-        layouts = self._layouts()
-        for uuid in sorted(uuids):
-            arranged = layouts[uuid]
-            terms = [
-                _terms(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
+        for uuid, arranged in self._layouts().items():
+            wanted = [
+                _limits(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
             ]
-            folder = self._state.gpu(uuid)
-            if not terms:
-                daemons.stop(folder)
-                leases.clear(folder)
-                continue
-            leases.prepare(folder, terms)
-            self._daemons.ensure(folder)
-            leases.settle(folder, terms)
+            self._settle_gpu(self._state.gpu(uuid), wanted)
+
+    def _settle_gpu(self, folder: Path, wanted: Sequence[Limits]) -> None:
+        if not wanted:
+            daemons.stop(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        leases.prepare(folder, wanted)
+        self._daemons.ensure(folder)
+        leases.enforce(folder, wanted)
 
 
 def live_leases(state: StateDirectory) -> tuple[LeaseRecord, ...]:
@@ -271,14 +274,16 @@ def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
     )
 
 
-def _terms(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int) -> leases.Terms:
-    return leases.Terms(
+def _limits(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int) -> Limits:
+    """Return a lease's limits; the time that may be queued ahead grows with the window."""
+    return Limits(
         lease_id=lease.lease_id,
         gpu_uuid=lease.gpu_uuid,
         sm_percent=lease.sm_percent,
         quota_request_percent=lease.quota_request_percent,
         quota_limit_percent=lease.quota_limit_percent,
+        slices=tuple(Slice(start, width) for start, width in slices),
         memory_limit_bytes=lease.memory_bytes,
         window_us=window_us,
-        slices=slices,
+        queue_budget_us=max(1, window_us // QUEUE_BUDGETS_IN_WINDOW),
     )

@@ -1,0 +1,71 @@
+"""`gshare run`: one command in its rectangle, transparent to its caller."""
+
+import signal
+import sys
+
+from tests.support.node_run import CLIENT, Machine, read_until
+
+SHAPE = ("--sm", 12, "--quota", 40, "--simulated")
+
+
+def test_the_commands_exit_code_and_output_pass_through(machine: Machine) -> None:
+    script = "echo $CUDA_MPS_ACTIVE_THREAD_PERCENTAGE; exit 7"
+
+    ended = machine.run("run", *SHAPE, "--", "sh", "-c", script)
+
+    assert (ended.returncode, ended.stdout) == (7, "12\n"), ended.stderr
+    assert not machine.state.exists()
+
+
+def test_a_signal_reaches_the_command(machine: Machine) -> None:
+    trap = "trap 'echo asked; exit 5' TERM; echo up; while :; do sleep 0.05; done"
+    run = machine.start("run", *SHAPE, "--", "sh", "-c", trap)
+    read_until(run, "up")
+
+    run.send_signal(signal.SIGTERM)
+
+    out, _ = run.communicate(timeout=10)
+    assert (run.returncode, out) == (5, "asked\n")
+
+
+def test_a_command_that_is_not_there_is_said_as_a_shell_would(machine: Machine) -> None:
+    ended = machine.run("run", *SHAPE, "--", "no-such-command")
+
+    assert ended.returncode == 127
+    assert "no-such-command: command not found" in ended.stderr
+    assert not machine.state.exists()
+
+
+def test_a_limit_below_the_quota_is_refused(machine: Machine) -> None:
+    ended = machine.run("run", *SHAPE, "--quota-limit", 30, "--", "true")
+
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "--quota-limit" in ended.stderr
+    assert not machine.state.exists()
+
+
+def test_ps_and_map_show_a_running_command(machine: Machine) -> None:
+    run = machine.start("run", *SHAPE, "--quota-limit", 40, "--", sys.executable, CLIENT, 8, 1000)
+    read_until(run, "launching")
+
+    (row,) = machine.ps()
+    drawn = machine.run("map").stdout
+    svg = machine.state.parent / "map.svg"
+    machine.run("map", "--svg", svg)
+
+    assert (row["sm_percent"], row["quota_request_percent"], row["state"]) == (12, 40, "active")
+    assert 34 <= row["delivered_percent"] <= 44
+    assert row["memory_bytes"] > 0
+    assert "simulated" in drawn
+    assert "time %" in svg.read_text()
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=10)
+    assert not machine.state.exists()
+
+
+def test_ps_makes_no_state_where_nothing_runs(machine: Machine) -> None:
+    ended = machine.run("ps")
+
+    assert "nothing runs" in ended.stdout
+    assert not machine.state.exists()

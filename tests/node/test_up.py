@@ -1,0 +1,191 @@
+"""`gshare up` from start to stop, on the simulated GPU, with real processes."""
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+
+from tests.support import manifests
+from tests.support.manifests import changed, deployment, service
+from tests.support.node_run import Machine, asking, client, interrupt, read_until, until
+
+ANSWERING = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(os.environ['POD'].encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+"""
+
+
+def replicas(document: manifests.Object, count: int) -> manifests.Object:
+    return changed(document, ("spec", "replicas"), count)
+
+
+def shared_pair(name: str = "busy") -> manifests.Object:
+    """Two replicas that ask for half of the time each and all SMs, so each must wait its turn."""
+    document = deployment(name, asking(client(sm_demand=80), 100, 50), quota_limit="50")
+    return replicas(document, 2)
+
+
+def test_replicas_get_what_they_were_promised(machine: Machine) -> None:
+    report = machine.state.parent / "report.json"
+    file = machine.write(shared_pair())
+
+    ended = machine.run("up", file, "--time-scale", 4, "--duration", 3, "--report", report)
+
+    assert ended.returncode == 0, ended.stderr
+    (case,) = json.loads(report.read_text())["cases"]
+    delivered = [replica["delivered_percent"] for replica in case["replicas"]]
+    assert len(delivered) == 2
+    assert all(45 <= percent <= 52 for percent in delivered), delivered
+    assert case["max_concurrent_sm_percent"] <= 100
+    assert "simulated" in ended.stderr
+    assert not machine.state.exists()
+
+
+def test_ctrl_c_stops_everything_and_is_no_failure(machine: Machine) -> None:
+    up = machine.start("up", machine.write(shared_pair()), "--simulated")
+    read_until(up, "2 of 2 replicas ready")
+
+    out, err = interrupt(up)
+
+    assert up.returncode == 0, err
+    assert "delivered" in out
+    assert not machine.processes()
+    assert not machine.state.exists()
+
+
+def test_a_killed_up_leaves_nothing_after_the_next_start(machine: Machine) -> None:
+    stray = ["sh", "-c", "setsid sleep 300 & echo started; exec sleep 300"]
+    document = deployment("stray", manifests.container(command=stray))
+    up = machine.start("up", machine.write(shared_pair(), document), "--simulated")
+    read_until(up, "started")
+    read_until(up, "3 of 3 replicas ready")
+    old = {process.pid for process in machine.processes()}
+    (dead,) = machine.records()
+    up.kill()
+    up.wait()
+
+    following = machine.start(
+        "up", machine.write(deployment("next", client()), name="next.yaml"), "--simulated"
+    )
+    read_until(following, "1 of 1 replicas ready")
+
+    left = {process.pid for process in machine.processes()} & old
+    folders = {path.name for path in machine.state.glob("gpus/*/leases/*")}
+    assert not left
+    assert folders == {"next-0"}
+    assert dead.run_id not in {record.run_id for record in machine.records()}
+    interrupt(following)
+    assert not machine.processes()
+    assert not machine.state.exists()
+
+
+def test_a_replica_killed_under_its_token_costs_its_neighbours_nothing(machine: Machine) -> None:
+    up = machine.start("up", machine.write(shared_pair()), "--time-scale", 4)
+    read_until(up, "2 of 2 replicas ready")
+    before = {row["replica"]: row["delivered_percent"] for row in machine.ps()}
+    victim = machine.pids()["busy-0"]
+    os.kill(victim, signal.SIGKILL)
+
+    after = {row["replica"]: row["delivered_percent"] for row in machine.ps()}
+
+    assert after["busy-1"] >= before["busy-1"] - 3
+    until(lambda: machine.pids().get("busy-0") not in (None, victim))
+    interrupt(up)
+
+
+def test_two_runs_share_one_gpu_and_the_first_may_leave(machine: Machine) -> None:
+    half = asking(client(sm_demand=80), 100, 50)
+    first = machine.start("up", machine.write(deployment("first", half)), "--simulated")
+    read_until(first, "1 of 1 replicas ready")
+    second = machine.start("up", machine.write(deployment("second", half), name="second.yaml"))
+    read_until(second, "1 of 1 replicas ready")
+
+    rows = machine.ps()
+    interrupt(first)
+    alone = machine.ps()
+
+    assert {row["replica"] for row in rows} == {"first-0", "second-0"}
+    assert len({row["gpu_uuid"] for row in rows}) == 1
+    assert [row["replica"] for row in alone] == ["second-0"]
+    assert alone[0]["delivered_percent"] > 90
+    interrupt(second)
+    assert not machine.state.exists()
+
+
+def test_a_dead_token_daemon_is_started_again(machine: Machine) -> None:
+    up = machine.start("up", machine.write(shared_pair()), "--simulated")
+    read_until(up, "2 of 2 replicas ready")
+    (daemon,) = (each for each in machine.processes() if each.name().startswith("gshare-tokend"))
+    daemon.kill()
+
+    until(
+        lambda: [
+            each
+            for each in machine.processes()
+            if each.name().startswith("gshare-tokend") and each.pid != daemon.pid
+        ]
+    )
+    time.sleep(1)
+
+    assert all(row["delivered_percent"] > 30 for row in machine.ps())
+    interrupt(up)
+
+
+def test_without_room_a_watched_replica_waits_and_starts_when_there_is(machine: Machine) -> None:
+    whole = asking(client(), 100, 100)
+    first = machine.start("up", machine.write(deployment("first", whole)), "--simulated")
+    read_until(first, "1 of 1 replicas ready")
+    waiting = machine.start(
+        "up", machine.write(deployment("late", whole), name="late.yaml"), "--watch"
+    )
+    assert waiting.stderr
+    while "late-0 is Pending" not in waiting.stderr.readline():
+        pass
+
+    interrupt(first)
+
+    read_until(waiting, "launching")
+    interrupt(waiting)
+    assert not machine.state.exists()
+
+
+def test_a_service_balances_over_ready_replicas(machine: Machine) -> None:
+    field = {"fieldRef": {"fieldPath": "metadata.name"}}
+    server = manifests.container(
+        command=[sys.executable, "-c", ANSWERING],
+        env=[{"name": "POD", "valueFrom": field}],
+        ports=[{"containerPort": 8000}],
+        readinessProbe={"httpGet": {"path": "/", "port": 8000}},
+    )
+    file = machine.write(
+        replicas(deployment("web", server), 2),
+        service("web", ports=[{"port": 80, "targetPort": 8000}]),
+    )
+    up = machine.start("up", file, "--simulated")
+    read_until(up, "2 of 2 replicas ready")
+    assert up.stderr
+    address = next(line for line in up.stderr if "Service/web" in line).split()[-1]
+
+    answers = [urllib.request.urlopen(f"http://{address}").read() for _ in range(4)]
+
+    assert answers in ([b"web-0", b"web-1"] * 2, [b"web-1", b"web-0"] * 2)
+    interrupt(up)
+
+
+def test_a_container_that_ends_is_restarted_after_a_pause(machine: Machine) -> None:
+    crashing = manifests.container(command=["sh", "-c", "echo hello; exit 3"])
+    up = machine.start("up", machine.write(deployment("crash", crashing)), "--simulated")
+
+    lines = read_until(up, "starts again in 2 s")
+
+    said = [line for line in lines if "hello" in line]
+    assert len(said) == 2
+    assert said[0].startswith("crash-0 | ")
+    assert any("exit code 3; starts again in 1 s" in line for line in lines)
+    interrupt(up)

@@ -8,8 +8,8 @@
 
 #include "../engine/engine.h"
 #include "cuda_types.h"
+#include "version.h"
 
-#define SIM_DRIVER_VERSION 12090
 #define SIM_API __attribute__((visibility("default")))
 
 #define CALL(name, since, symbol, parameters) SIM_API CUresult symbol parameters;

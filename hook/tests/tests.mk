@@ -1,0 +1,14 @@
+# The fake driver and the program that uses it; tests link support_*.c too.
+FAKE    := $(OUT)/tests/fake/libcuda.so.1
+CLIENT  := $(OUT)/tests/client
+SUPPORT := $(wildcard tests/support_*.c)
+
+$(FAKE): tests/fake_libcuda.c tests/fake_libcuda.h src/hook/driver_api.h $(OBJ)/flags
+	$(link)
+	$(CC) $(FLAGS) $(INCLUDE) -Itests -shared -Wl,-soname,libcuda.so.1 -o $@ $<
+
+$(CLIENT): tests/client.c $(FAKE) src/hook/symbols.def
+	$(link)
+	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $< $(FAKE) -Wl,--unresolved-symbols=ignore-all -ldl
+
+$(TEST_BIN): $(SUPPORT) tests/lease.h | $(CLIENT)

@@ -11,9 +11,9 @@ from rich.live import Live
 
 from gshare.errors import GshareError
 from gshare.runtime.report import Report
-from gshare.workload import Workload, combine, parse
+from gshare.workload import combine
 
-from . import demo_view
+from . import demo_view, up
 from .demo_result import ModeResult, claims
 from .demo_run import USERS_PER_REPLICA, WARM_UP_S, Plan, measure, time_shared
 from .views import ReplicaView
@@ -46,7 +46,7 @@ def demo(
     a promise was not kept.
     """
     console = Console()
-    workload = combine([_read(path) for path in files or _paper_files()])
+    workload = combine([up.read(path) for path in files or _paper_files()])
     shared_plan = Plan("shared", workload, 1, seconds, time_scale)
     turns = time_shared(workload)
     turns_plan = Plan("time_sharing", turns, TIME_SHARING_GPUS, seconds, time_scale)
@@ -101,10 +101,3 @@ def _paper_files() -> list[Path]:
     if not files:
         raise GshareError(f"no workload in {folder}: run the demo from a checkout, or name files")
     return files
-
-
-def _read(path: Path) -> Workload:
-    try:
-        return parse(str(path), path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GshareError(f"{path}: {error.strerror}") from error

@@ -60,6 +60,7 @@ def test_space_shows_what_is_free_in_a_layout():
         pytest.param([Size(60, 60), Size(60, 60)], id="both above half of both sides"),
         pytest.param([Size(51, 51), Size(50, 51)], id="SMs above half, 101 percent of the time"),
         pytest.param([Size(51, 51), Size(51, 50)], id="time above half, 101 percent of the SMs"),
+        pytest.param([Size(60, 80), Size(41, 50)], id="one percent too wide and too high"),
         pytest.param([Size(60, 50), Size(60, 50), Size(80, 50)], id="area of exactly one GPU"),
     ],
 )

@@ -69,22 +69,32 @@ def test_used_area_is_the_sum_of_what_is_placed():
     assert packing.Space.holding([LEFT_LOW, Rectangle(60, 0, 40, 12)]).used_area == 3_480
 
 
-# Free after these two: (0,30,40,70), (0,80,100,20), (40,0,60,20)... told apart by each rule.
-COMB = packing.Space.holding([Rectangle(0, 0, 40, 30), Rectangle(40, 20, 60, 60)])
+# A tower over (70,0) and (70,10), a low gap at (0,0), a corner with two walls at (90,0).
+TOWER = packing.Space.holding([Rectangle(30, 20, 40, 50), Rectangle(80, 0, 10, 10)])
 
 
 @pytest.mark.parametrize(
-    ("rule", "size", "expected"),
+    ("rule", "corner"),
     [
-        pytest.param("short_side", Size(40, 20), Rectangle(40, 0, 40, 20), id="least short side"),
-        pytest.param("long_side", Size(30, 18), Rectangle(40, 0, 30, 18), id="least long side"),
-        pytest.param("area", Size(40, 10), Rectangle(40, 0, 40, 10), id="least area left"),
-        pytest.param("bottom_left", Size(30, 20), Rectangle(40, 0, 30, 20), id="lowest"),
-        pytest.param("contact_point", Size(40, 40), Rectangle(0, 30, 40, 40), id="most contact"),
+        pytest.param("short_side", (70, 0), id="least short side left"),
+        pytest.param("long_side", (70, 10), id="least long side left"),
+        pytest.param("area", (70, 0), id="least area left"),
+        pytest.param("bottom_left", (0, 0), id="lowest, then most to the left"),
+        pytest.param("contact_point", (90, 0), id="longest border shared"),
     ],
 )
-def test_each_rule_puts_a_size_where_its_name_says(rule, size, expected):
-    assert packing.choose(COMB, size, rule) == expected
+def test_each_rule_puts_a_size_where_its_name_says(rule, corner):
+    chosen = packing.choose(TOWER, Size(10, 30), rule)
+
+    assert chosen == Rectangle(*corner, 10, 30)
+
+
+def test_contact_counts_the_borders_of_neighbours_too():
+    space = packing.Space.holding([Rectangle(0, 0, 40, 100), Rectangle(40, 0, 20, 60)])
+
+    chosen = packing.choose(space, Size(20, 40), "contact_point")
+
+    assert chosen == Rectangle(40, 60, 20, 40)
 
 
 def test_short_side_left_is_what_best_short_side_fit_would_leave():

@@ -83,6 +83,16 @@ def test_a_gpu_is_laid_out_anew_before_an_emptier_one_is_used():
     assert answer.gpu_uuid == "stuck"
 
 
+def test_a_fuller_gpu_that_has_room_but_fits_worse_is_left_as_it_is():
+    fuller = snapshot("fuller", ("a", Rectangle(0, 0, 55, 100)))
+    fitting = snapshot("fitting", ("b", BERT))
+
+    answer = placed([fuller, fitting], request("c", sm=60, quota=40))
+
+    assert answer.gpu_uuid == "fitting"
+    assert not answer.is_relaid
+
+
 def test_a_gpu_without_a_layout_for_all_stays_as_it_is():
     answer = placed([snapshot("unused"), STUCK], request("b", sm=51, quota=60))
 

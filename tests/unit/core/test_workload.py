@@ -45,6 +45,10 @@ def test_a_shape_has_both_percentages_and_the_annotations():
     assert function.shape == Shape(12, 40, 80, 1500 * 2**20)
 
 
+def test_a_quota_limit_may_equal_the_request():
+    assert function_of(deployment(quota_limit="40")).shape.quota_limit_percent == 40
+
+
 def test_a_shape_may_borrow_all_idle_time_and_has_default_memory_unless_said():
     assert function_of(deployment()).shape == Shape(12, 40, 100, None)
 

@@ -7,10 +7,10 @@ is opened only where no used one has room.) Before that place is taken, a new la
 (`layout.arrange`) is tried on the GPUs that are fuller and have the area but no free rectangle,
 fullest first; the first that then holds the function gets it. A new layout moves no process.
 
-Mean percent of the area of 4 GPUs in use at the first refusal, 60 streams, for the mixes fast,
-gridinv and small of docs/packing.md: plain maximal rectangles 80.7, 77.4, 79.6; new layouts only
-before an unused GPU is opened 81.8, 79.6, 86.7; before an emptier one is used, as here, 82.7,
-79.8, 87.6.
+Mean percent of the area of 4 GPUs in use at the first refusal, 60 streams, mixes gridinv and
+small of benchmarks/packing_orders.py: plain maximal rectangles 77.4 and 79.6; new layouts only
+before an unused GPU is opened 79.6 and 86.7; before an emptier one is used, as here, 79.8 and
+87.6.
 
 Everything is deterministic: the same snapshot and request give the same answer.
 """

@@ -81,7 +81,8 @@ def check(file: str) -> None:
         assert function.shape.quota_request_percent <= function.shape.quota_limit_percent <= 100
         launch = workload.launch_of(function, "resnet-0", {"PORT": "1"})
         assert launch.argv
-        assert all(isinstance(word, str) for word in (*launch.argv, *launch.env.values()))
+        for word in (*launch.argv, *launch.env, *launch.env.values()):
+            assert b"\0" not in word.encode()
 
 
 @given(st.sampled_from(COMPLETE), st.data())

@@ -14,7 +14,7 @@ from gshare.workload.values import (
     Variable,
 )
 
-_VARIABLE_NAME: Final = re.compile(r"[^=\0]+")
+_VARIABLE_NAME: Final = re.compile(r"[^=]+")
 _FIELD_PATHS: Final[tuple[FieldPath, ...]] = ("metadata.name", "metadata.namespace")
 _WITHOUT_EFFECT: Final = {
     "envFrom": "ConfigMaps and Secrets are not read",
@@ -32,7 +32,7 @@ def read(container: Field, restart_policy: RestartPolicy) -> Container:
         command.refuse("is missing: the image is not run here, so its command must be given")
     ports = tuple(_port(port) for port in container.child("ports").elements())
     return Container(
-        name=container.child("name").text(),
+        name=container.child("name").name(),
         command=command.texts(),
         args=container.child("args").texts(),
         env=tuple(
@@ -64,7 +64,7 @@ def ignored_in(container: Field, owner: str) -> list[Ignored]:
 
 def _variable(entry: Field) -> Variable | None:
     """Return one variable, or None where it comes from something that is not here."""
-    name = entry.child("name").text()
+    name = entry.child("name").name()
     if _VARIABLE_NAME.fullmatch(name) is None:
         entry.child("name").refuse("must be the name of a variable, without '='")
     origin = entry.child("valueFrom")

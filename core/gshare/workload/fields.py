@@ -8,6 +8,8 @@ from typing import Final, NoReturn, TypeVar
 from gshare.errors import InputError
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+# No argument and no environment of a process can hold these.
+_NOT_FOR_PROCESSES: Final = re.compile(r"[\0\ud800-\udfff]")
 _LONGEST_TEXT: Final = 80
 _WIDEST_BITS: Final = 128
 _T = TypeVar("_T")
@@ -79,9 +81,16 @@ class Field:
             self.refuse("is missing")
         if not isinstance(self.value, str):
             self.refuse("must be a text: put it in quotes")
-        if "\0" in self.value:
-            self.refuse("must not contain a NUL character")
+        if _NOT_FOR_PROCESSES.search(self.value):
+            self.refuse("must not contain a NUL character or half a surrogate pair")
         return self.value
+
+    def name(self) -> str:
+        """Return this text, which must be there and print on one line."""
+        text = self.text()
+        if not text or not text.isprintable():
+            self.refuse("must be a name that prints on one line")
+        return text
 
     def texts(self) -> tuple[str, ...]:
         """Return this list of texts; none where it is absent."""

@@ -53,8 +53,8 @@ def _objects(root: Field) -> Iterator[Field]:
 
 
 def _read(item: Field) -> Workload:
-    kind = item.child("kind").text()
-    name = item.at("metadata", "name").text()
+    kind = item.child("kind").name()
+    name = item.at("metadata", "name").name()
     if kind not in _UNDERSTOOD:
         return Workload(ignored=(Ignored(kind, name, "only Deployments and Services are run"),))
     if _NAME.fullmatch(name) is None or len(name) > _LONGEST_NAME:

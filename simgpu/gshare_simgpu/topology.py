@@ -64,7 +64,7 @@ class Topology:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a TOML file: `time_scale`, `mps`, and `[[gpus]]` tables with `profile` and `count`."""
+        """Read a TOML file: `time_scale`, `mps`, `[[gpus]]` tables with `profile` and `count`."""
         try:
             table = tomllib.loads(path.read_text())
         except (OSError, tomllib.TOMLDecodeError) as error:

@@ -1,0 +1,88 @@
+"""Device memory: the bytes are real, the account is exact, and it runs out."""
+
+import json
+
+from tests.support.simgpu_node import counters, run, running, simulated_node
+
+MIB = 1 << 20
+CONTEXT_BYTES = 300 * MIB
+
+
+def test_copies_carry_the_bytes() -> None:
+    code = """
+context(); source = np.arange(3_000_000, dtype=np.uint8); target = np.zeros_like(source)
+first, second = (ok(cuda.cuMemAlloc(source.nbytes)) for _ in range(2))
+ok(cuda.cuMemcpyHtoD(first, source, source.nbytes))
+ok(cuda.cuMemcpyDtoD(second, first, source.nbytes))
+ok(cuda.cuMemsetD32(int(second) + 400, 0x01020304, 100))
+ok(cuda.cuMemcpyDtoH(target, second, target.nbytes))
+source[400:800] = [4, 3, 2, 1] * 100
+print((source == target).all())
+"""
+    with simulated_node() as node:
+        assert run(node, code) == "True"
+
+
+def test_memory_runs_out_with_the_drivers_own_error_and_returns() -> None:
+    code = """
+context(); free, total = ok(cuda.cuMemGetInfo()); pieces = []
+while (answer := cuda.cuMemAlloc(1 << 30))[0] == cuda.CUresult.CUDA_SUCCESS:
+    pieces.append(answer[1])
+[ok(cuda.cuMemFree(piece)) for piece in pieces]
+print([answer[0].name, len(pieces), ok(cuda.cuMemGetInfo())[0] == free, total - free])
+""".replace("print(", "import json; print(json.dumps(").replace("free])", "free]))")
+    with simulated_node() as node:
+        assert json.loads(run(node, code)) == ["CUDA_ERROR_OUT_OF_MEMORY", 15, True, CONTEXT_BYTES]
+
+
+def test_memory_is_charged_by_chunks_of_two_mebibytes() -> None:
+    code = """
+context(); sizes = []
+for size in (100, 1000, 1 << 20, (2 << 20) + 1):
+    ok(cuda.cuMemAlloc(size)); sizes.append(ok(cuda.cuMemGetInfo()))
+print([(total - free) >> 20 for free, total in sizes])
+"""
+    with simulated_node() as node:
+        assert json.loads(run(node, code)) == [302, 302, 304, 308]
+
+
+def test_small_pieces_fill_the_gaps_of_freed_ones() -> None:
+    code = """
+context(); pieces = [int(ok(cuda.cuMemAlloc(5000))) for _ in range(300)]
+gap = pieces[100]; ok(cuda.cuMemFree(gap)); again = int(ok(cuda.cuMemAlloc(4700)))
+distinct = len({piece // 512 for piece in pieces}) == 300
+ok(cuda.cuMemFree(pieces[0])); twice = cuda.cuMemFree(pieces[0])[0].name
+print([again == gap, distinct, twice])
+"""
+    with simulated_node() as node:
+        assert run(node, code) == "[True, True, 'CUDA_ERROR_INVALID_VALUE']"
+
+
+def test_the_context_of_a_neighbour_counts() -> None:
+    with (
+        simulated_node() as node,
+        running(node, "context(); ok(cuda.cuMemAlloc(1 << 30)); ready()", GSHARE_SIMGPU_LABEL="a"),
+    ):
+        seen = run(node, "context(); free, total = ok(cuda.cuMemGetInfo()); print(total - free)")
+        reading = counters(node)
+
+    assert int(seen) == 2 * CONTEXT_BYTES + 1024 * MIB
+    assert reading.account("a").memory_bytes == CONTEXT_BYTES + 1024 * MIB
+
+
+def test_leaving_the_device_gives_its_memory_back() -> None:
+    code = """
+context(); ok(cuda.cuMemAlloc(1 << 30)); ok(cuda.cuDevicePrimaryCtxReset(0)); ready()
+"""
+    with simulated_node() as node, running(node, code):
+        assert counters(node).memory_used_bytes == 0
+
+
+def test_an_unwritten_allocation_costs_no_ram() -> None:
+    code = """
+import resource
+context(); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ok(cuda.cuMemAlloc(8 << 30)); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    with simulated_node() as node:
+        assert int(run(node, code)) < 4096

@@ -12,8 +12,8 @@ from rich.console import Console
 from gshare import units
 from gshare.errors import InputError
 
+from . import demo, output, ps, run, up
 from . import map as map_command
-from . import output, ps, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
@@ -134,6 +134,9 @@ def map_command_(
 ) -> None:
     """Draw this machine's GPUs as rectangles: x is time, y is SMs."""
     map_command.show(SessionSettings(), Console(), svg)
+
+
+app.command("demo")(demo.demo)
 
 
 @app.command("version")

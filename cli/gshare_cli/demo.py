@@ -22,7 +22,7 @@ TIME_SHARING_GPUS = 4
 
 PaperFiles = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FILE]...", help="Deployments and Services; default: the paper's."),
+    typer.Argument(metavar="FILE", help="Deployments and Services; default: the paper's."),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Write the report, as JSON, to this file.")

@@ -53,18 +53,25 @@ ORDERS: Final[Mapping[str, Callable[[Size], tuple[int, ...]]]] = MappingProxyTyp
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the functions of one GPU lie, by key, in order of arrival."""
+    """Where the functions of one GPU lie, by key, in order of arrival.
+
+    `space` is the same GPU rectangle with its maximal free rectangles.
+    """
 
     places: tuple[tuple[str, Rectangle], ...] = ()
+    space: packing.Space = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a key that occurs twice and rectangles that overlap, with ValueError."""
         if len({key for key, _ in self.places}) != len(self.places):
             raise ValueError(f"a key occurs twice in {[key for key, _ in self.places]}")
-        for index, (key, rectangle) in enumerate(self.places):
-            for other_key, other in self.places[:index]:
-                if rectangle.intersects(other):
-                    raise ValueError(f"{key} at {rectangle} overlaps {other_key} at {other}")
+        space = packing.Space()
+        for key, rectangle in self.places:
+            try:
+                space = packing.place(space, rectangle)
+            except ValueError as error:
+                raise ValueError(f"{key} overlaps another function: {error}") from error
+        object.__setattr__(self, "space", space)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -80,11 +87,6 @@ class Layout:
     def used_area(self) -> int:
         """Return the area in use; a full GPU is 10,000."""
         return sum(rectangle.area for _, rectangle in self.places)
-
-    @property
-    def space(self) -> packing.Space:
-        """Return the GPU rectangle with its maximal free rectangles."""
-        return packing.Space.holding(rectangle for _, rectangle in self.places)
 
     def rectangle(self, key: str) -> Rectangle:
         """Return where `key` lies; KeyError if it does not."""

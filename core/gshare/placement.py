@@ -89,11 +89,6 @@ class Snapshot:
         """Return how many more functions MPS admits."""
         return self.gpu.max_clients - len(self.memory)
 
-    @property
-    def is_used(self) -> bool:
-        """Tell whether any function lies here."""
-        return bool(self.memory)
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -247,13 +242,13 @@ def _refusal_text(gpus: Sequence[Snapshot], request: Request) -> str:
         return f"{asked}; there is no GPU"
     best = min(gpus, key=lambda gpu: _distance(gpu, request))
     nearest = _nearest_free(best, request.size)
-    free = _size_text(nearest.size) if nearest else "nothing"
+    free = _size_text(nearest.size) if nearest else "no rectangle"
     memory = f"{units.memory_text(max(0, best.memory_free_bytes))} of memory"
     why = _obstacle(best, request) or "has no room for that rectangle"
     return (
         f"{asked} and {units.memory_text(request.memory_on(best.gpu))} of memory; "
-        f"the best of {len(gpus)} GPUs, {best.gpu.uuid}, {why}: nearest free are {free} "
-        f"and {memory}, {max(0, best.clients_free)} clients"
+        f"nearest is {best.gpu.uuid} (of {len(gpus)}), which {why}: free there are "
+        f"{free}, {memory}, {max(0, best.clients_free)} clients"
     )
 
 

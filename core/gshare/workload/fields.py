@@ -79,6 +79,8 @@ class Field:
             return default
         if self.value is None:
             self.refuse("is missing")
+        if isinstance(self.value, dict | list):
+            self.refuse("must be a text")
         if not isinstance(self.value, str):
             self.refuse("must be a text: put it in quotes")
         if _NOT_FOR_PROCESSES.search(self.value):

@@ -13,7 +13,7 @@ PAIR = Layout((("bert", Rectangle(0, 0, 60, 50)), ("resnet", Rectangle(60, 10, 4
 
 
 def test_a_layout_cannot_hold_rectangles_that_overlap():
-    with pytest.raises(ValueError, match=r"resnet at .* overlaps bert"):
+    with pytest.raises(ValueError, match="resnet overlaps another function"):
         Layout((("bert", Rectangle(0, 0, 60, 50)), ("resnet", Rectangle(50, 40, 40, 12))))
 
 

@@ -146,12 +146,12 @@ def test_memory_that_is_not_given_is_the_rectangles_share(sm, quota, expected):
         pytest.param([], "there is no GPU", id="no GPU"),
         pytest.param(
             [snapshot("GPU-1", ("x", HALF))],
-            "GPU-1, has no room for that rectangle: nearest free are 100 % of the SMs for "
-            "50 % of the time and 15Gi of memory, 47 clients",
+            "nearest is GPU-1 (of 1), which has no room for that rectangle: free there are "
+            "100 % of the SMs for 50 % of the time, 15Gi of memory, 47 clients",
             id="no rectangle",
         ),
         pytest.param(
-            [snapshot("GPU-1", ("x", GPU_RECTANGLE))], "nearest free are nothing", id="full"
+            [snapshot("GPU-1", ("x", GPU_RECTANGLE))], "free there are no rectangle", id="full"
         ),
         pytest.param([snapshot(memory_bytes=GIB // 2)], "too little memory free", id="memory"),
         pytest.param([snapshot(is_healthy=False)], "is not healthy", id="health"),
@@ -169,7 +169,7 @@ def test_a_refusal_says_what_is_asked_and_what_is_free(gpus, reason):
 def test_a_refusal_names_the_gpu_that_comes_closest():
     far, near = snapshot("far", ("x", GPU_RECTANGLE)), snapshot("near", ("y", HALF))
 
-    assert "near, has no room" in refused([far, near], request(sm=12, quota=60))
+    assert "near (of 2), which has no room" in refused([far, near], request(sm=12, quota=60))
 
 
 def test_a_request_outside_the_gpu_cannot_exist():

@@ -182,7 +182,10 @@ class Client:
 
     def used(self, start: int, end: int) -> int:
         """GPU time within [start, end)."""
-        return sum(max(0, min(b, end) - max(a, start)) for a, b in self.runs)
+        runs = self.runs
+        if self.state == "holding":
+            runs = [*runs, (self.granted_at + self.wake, end)]
+        return sum(max(0, min(b, end) - max(a, start)) for a, b in runs)
 
     def percent(self, start: int, end: int) -> float:
         """GPU time in percent of [start, end)."""

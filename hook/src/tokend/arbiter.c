@@ -81,17 +81,15 @@ int gshare_arbiter_put(struct gshare_arbiter *a, uint32_t lease, const struct gs
                      memcmp(p->shape.slices, shape->slices,
                             shape->slice_count * sizeof(shape->slices[0])) != 0;
         gshare_open_slots(a, p, now);
-        gshare_fill_bucket(a, p, now);
         if (moves) {
             lay_anew(a, p, shape, now);
         }
         p->shape = *shape;
         return 0;
     }
-    *p = (struct gshare_party){.shape = *shape, .present = true};
+    *p = (struct gshare_party){.shape = *shape, .present = true, .bucket_at = now};
     a->count = lease >= a->count ? lease + 1 : a->count;
     gshare_find_slot(a, p, now);
-    gshare_fill_bucket(a, p, now);
     return 0;
 }
 
@@ -143,6 +141,7 @@ void gshare_arbiter_returned(struct gshare_arbiter *a, uint32_t lease, uint64_t 
 
 void gshare_give(struct gshare_arbiter *a, struct gshare_party *p, bool reserved, uint64_t length,
                  uint64_t hard_end, uint64_t now) {
+    gshare_fill_bucket(a, p, now);
     p->state = TOKEN_HOLDING;
     p->reserved = reserved;
     p->gave_back = false;
@@ -173,16 +172,20 @@ void gshare_take(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now)
     instruct(a, GSHARE_REVOKE, p);
 }
 
-/* At its deadline a token goes on by right (the next slot adjoins), on loan, or back. */
+/* At its deadline a token goes on by right (the next slot adjoins), on loan, or back. After a
+ * window it goes back in any case: only then is its use known. */
 static void expire(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
+    bool is_old = now - p->granted_at >= a->window_ns;
     gshare_settle(p, now);
     if (p->reserved) {
         p->reserved = false;
         p->hard_end = now;
         gshare_close_slot(p);
-        gshare_open_slots(a, p, now);
+        if (!is_old) {
+            gshare_open_slots(a, p, now);
+        }
     }
-    if (!p->reserved && !gshare_extend_loan(a, p, now)) {
+    if (!p->reserved && (is_old || !gshare_extend_loan(a, p, now))) {
         gshare_take(a, p, now);
     }
 }

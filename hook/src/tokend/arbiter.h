@@ -30,9 +30,9 @@
  * balance), then to the least got/quota, in grants of W/8. A borrowed grant ends, less the
  * borrower's usual drain, before the tag of any wanting lease that could not start beside it. It
  * is revoked at once when a lease wakes that has a right or credit and would fit in its place.
- * A token bucket (rate: the limit; depth: what one window's slots need, plus W/20) bounds what is
- * taken beyond the slots, so over n windows a lease exceeds its limit by at most about 1/n of a
- * window's quota, after it was idle, and by nothing while it is saturated.
+ * A token bucket (rate: the limit L; depth: L (1 - L) W + W/20) is charged with all use. It never
+ * holds up a slot, but a loan is only as long as leaves enough for the lease's next slot. So use
+ * in any interval T is at most L T plus the depth: at most 0.3 W too much, once, after idling.
  *
  * Worked example (W = 40 ms). A and B are (50 % SM, 60 % quota), a1-a4 (12, 40), c1-c2 (24, 40).
  * Timetable: [0,40) A a1 a2 c1 = 98 % SM; [40,60) A B = 100 %; [60,100) B a3 a4 c2 = 98 %.

@@ -37,17 +37,24 @@ static int64_t bucket_depth(const struct gshare_arbiter *a, const struct gshare_
     return (int64_t)(ahead + a->window_ns / 20);
 }
 
-static int64_t bucket_now(const struct gshare_arbiter *a, const struct gshare_party *p,
-                          uint64_t now) {
+/* The level, less `pending` that was used since bucket_at and is not charged yet. */
+static int64_t bucket_less(const struct gshare_arbiter *a, const struct gshare_party *p,
+                           uint64_t pending, uint64_t now) {
     int64_t depth = bucket_depth(a, p);
     uint64_t elapsed = now > p->bucket_at ? now - p->bucket_at : 0;
-    int64_t level = p->bucket_ns + (int64_t)scaled(elapsed, p->shape.limit_percent, FULL_PERCENT);
+    int64_t gain = (int64_t)scaled(elapsed, p->shape.limit_percent, FULL_PERCENT);
+    int64_t level = p->bucket_ns + gain - (int64_t)pending;
     return level < depth ? level : depth;
 }
 
-/* To the brim for a new lease, else by the time that has gone by. */
+static int64_t bucket_now(const struct gshare_arbiter *a, const struct gshare_party *p,
+                          uint64_t now) {
+    bool holds = p->state != TOKEN_NONE && now > p->granted_at;
+    return bucket_less(a, p, holds ? now - p->granted_at : 0, now);
+}
+
 void gshare_fill_bucket(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
-    p->bucket_ns = p->bucket_at ? bucket_now(a, p, now) : bucket_depth(a, p);
+    p->bucket_ns = bucket_less(a, p, 0, now);
     p->bucket_at = now;
 }
 
@@ -64,27 +71,37 @@ void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t us
     p->used_ns += used;
     p->got_ns += used;
     p->by_right_ns = p->by_loan_ns = 0;
-    gshare_fill_bucket(a, p, now);
-    p->bucket_ns -= (int64_t)used;
+    p->bucket_ns = bucket_less(a, p, used, now);
+    p->bucket_at = now;
 }
 
 bool gshare_has_credit(const struct gshare_arbiter *a, const struct gshare_party *p) {
     return p->balance_ns > (int64_t)gshare_least_loan_ns(a);
 }
 
-/* How long the limit lets it run on from now; short pieces are saved up to W/16. */
+/* The shortest loan that the limit hands out: more is saved up, unless credit is repaid. */
+static uint64_t least_by_limit(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    return gshare_has_credit(a, p) ? gshare_least_loan_ns(a) : gshare_loan_ns(a) / 2;
+}
+
+/* How long the limit lets it run on from now, and still use all of its next slot. */
 static uint64_t limit_allows(const struct gshare_arbiter *a, const struct gshare_party *p,
                              uint64_t now) {
     uint32_t limit = p->shape.limit_percent;
-    if (limit >= FULL_PERCENT) {
+    uint32_t rest = FULL_PERCENT - limit;
+    if (rest == 0) {
         return GSHARE_NEVER;
     }
     int64_t level = bucket_now(a, p, now);
-    if (p->state == TOKEN_HOLDING) {
-        level -= (int64_t)(now - p->granted_at);
+    if (level <= 0) {
+        return 0;
     }
-    uint64_t length = level > 0 ? (uint64_t)level * FULL_PERCENT / (FULL_PERCENT - limit) : 0;
-    return length >= gshare_loan_ns(a) / 2 ? length : 0;
+    uint64_t tag = gshare_next_tag(a, p);
+    uint64_t gain = tag > now ? scaled(tag - now, limit, FULL_PERCENT) : 0;
+    uint64_t kept = scaled(gshare_next_width(a, p), rest, FULL_PERCENT);
+    uint64_t ahead = (uint64_t)level + gain > kept ? (uint64_t)level + gain - kept : 0;
+    uint64_t length = gshare_least(ahead, scaled((uint64_t)level, FULL_PERCENT, rest));
+    return length >= least_by_limit(a, p) ? length : 0;
 }
 
 /* How long it may run beyond its slots: 0, or at least W/80. */
@@ -98,17 +115,17 @@ uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare
     return length >= gshare_least_loan_ns(a) ? length : 0;
 }
 
-/* When the limit will let it borrow again, if nothing else happens. */
+/* When the bucket will let it borrow again; the tag of its next slot may come before. */
 uint64_t gshare_loan_at(const struct gshare_arbiter *a, const struct gshare_party *p,
                         uint64_t now) {
     uint32_t limit = p->shape.limit_percent;
     bool barred = limit <= p->shape.request_percent && !gshare_has_credit(a, p);
-    if (barred || limit_allows(a, p, now)) {
+    int64_t need = (int64_t)scaled(least_by_limit(a, p), FULL_PERCENT - limit, FULL_PERCENT) + 1;
+    int64_t missing = need - bucket_now(a, p, now);
+    if (barred || missing <= 0) {
         return GSHARE_NEVER;
     }
-    int64_t need = (int64_t)(gshare_loan_ns(a) / 2 * (FULL_PERCENT - limit) / FULL_PERCENT) + 1;
-    int64_t missing = need - bucket_now(a, p, now);
-    return missing > 0 ? now + (uint64_t)missing * FULL_PERCENT / limit + 1 : now + 1;
+    return now + scaled((uint64_t)missing, FULL_PERCENT, limit) + 1;
 }
 
 /* Compares by recent use per quota. */

@@ -119,7 +119,7 @@ static bool in_the_way(const struct gshare_arbiter *a, const struct gshare_party
 /* A token that need not change hands stays where it is, for another loan. */
 bool gshare_extend_loan(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     uint64_t end = 0;
-    if (now - p->granted_at >= a->window_ns || in_the_way(a, p, now)) {
+    if (in_the_way(a, p, now)) {
         return false;
     }
     uint64_t length = loan_length(a, p, now, &end);

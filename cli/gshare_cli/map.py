@@ -26,4 +26,4 @@ def show(settings: SessionSettings, out: Console, svg_file: Path | None) -> None
         return
     for title, boxes in drawn:
         out.print(title, highlight=False)
-        out.print(output.picture_of(boxes, min(out.width - 8, output.WIDEST_MAP)))
+        out.print(output.picture_of(boxes, min(out.width - output.AXIS_COLUMNS, output.WIDEST_MAP)))

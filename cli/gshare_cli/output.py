@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.style import Style
@@ -18,6 +19,7 @@ from .views import GpuView, ReplicaView
 
 MAP_ROWS = 20
 WIDEST_MAP = 100
+AXIS_COLUMNS = 8
 
 
 def prefix(replica: ReplicaView, width: int) -> Text:
@@ -62,10 +64,11 @@ def replica_table(
     replicas: Iterable[ReplicaView], usage: Usage | None, *, simulated: bool
 ) -> Table:
     """Return what each replica was promised and what it got."""
-    table = Table(title=_title(simulated=simulated), title_justify="left")
-    for heading in ("replica", "function", "GPU", "state"):
-        table.add_column(heading)
-    for heading in ("SM %", "quota %", "limit %", "delivered %", "memory", "restarts"):
+    title = _title(simulated=simulated)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("replica", "function", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("GPU", "SM %", "request %", "limit %", "delivered %", "memory", "restarts"):
         table.add_column(heading, justify="right")
     for replica in replicas:
         table.add_row(*_cells(replica, usage))
@@ -77,8 +80,8 @@ def _cells(replica: ReplicaView, usage: Usage | None) -> list[str]:
     return [
         f"[{colour_of(replica.function)}]{escape(replica.name)}[/]",
         escape(replica.function),
-        "-" if replica.gpu_index is None else str(replica.gpu_index),
         replica.state.value,
+        "-" if replica.gpu_index is None else str(replica.gpu_index),
         str(replica.sm_percent),
         str(replica.quota_request_percent),
         str(replica.quota_limit_percent),

@@ -47,7 +47,7 @@ class Ears:
 
 
 class Replica:
-    """One replica of a function; `seated` once it has a place on a GPU, then `run`."""
+    """One replica of a function; it must `take` a seat on a GPU before it can `run`."""
 
     def __init__(self, function: Function, index: int, ears: Ears) -> None:
         self.function = function
@@ -77,13 +77,18 @@ class Replica:
             memory_bytes=shape.memory_bytes,
         )
 
-    async def run(self, seat: Seat) -> None:
-        """Run the command in `seat`, again and again as the restart policy says."""
+    def take(self, seat: Seat) -> None:
+        """Take a place on a GPU; no longer pending."""
         self.seat = seat
+        self.message = ""
+        self._become(ReplicaState.STARTING)
+
+    async def run(self) -> None:
+        """Run the command in the seat taken, again and again as the restart policy says."""
         clock = asyncio.get_running_loop().time
-        while not self._is_stopping:
+        while self.seat and not self._is_stopping:
             started = clock()
-            code = await self._run_once(seat)
+            code = await self._run_once(self.seat)
             if self._is_stopping:
                 return
             if not starts_again(self.function.container.restart_policy, code):

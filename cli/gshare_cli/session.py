@@ -7,7 +7,6 @@ is found and ended by the next run even if this process is killed.
 
 import asyncio
 import contextlib
-import functools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,12 +20,13 @@ from gshare.layout import Layout
 from gshare.runtime.local_node import Refused
 from gshare.runtime.native import Native
 from gshare.runtime.state import LeaseRecord
-from gshare.workload import Function, Service, ServicePort, Workload, check_card, combine
+from gshare.workload import Function, Workload, check_card, combine
 
-from . import balancer, ports, usage
+from . import usage
 from .gpus import GpuSettings
 from .node import Node
 from .replica import Ears, Replica, Seat
+from .services import LocalServices
 from .views import GpuView, ReplicaState, ReplicaView, ServiceView
 
 KEEP_PERIOD_S: Final = 0.5
@@ -65,7 +65,7 @@ class DoesNotFitError(GshareError):
         others = f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
         super().__init__(
             f"{function.source}: {function.kind_and_name} spec.replicas: {function.replicas}: "
-            f"{first.demand.replica} does not fit{others}: {first.text}; "
+            f"does not fit{others}: {first.text}; "
             "with --watch it stays Pending until there is room"
         )
 
@@ -89,7 +89,7 @@ class Session:
         self._settings = settings
         self._node = node
         self._replicas: list[Replica] = []
-        self._services: list[tuple[Service, ServicePort, int, balancer.Balancer]] = []
+        self._services = LocalServices(self._replicas)
         self._tasks: dict[Replica, asyncio.Task[None]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._is_hurried = False
@@ -156,10 +156,7 @@ class Session:
     @property
     def services(self) -> tuple[ServiceView, ...]:
         """Return every port of every Service."""
-        return tuple(
-            ServiceView(service.name, port.port, local, len(self._targets(service, port)))
-            for service, port, local, _ in self._services
-        )
+        return self._services.views()
 
     async def start(self, workloads: Sequence[Workload], *, may_wait: bool = False) -> None:
         """Place and start every replica, and open the Services' ports.
@@ -180,7 +177,7 @@ class Session:
         self._admit(made, whole=not may_wait)
         self._replicas += made
         for service in workload.services:
-            await self._serve(service)
+            await self._services.open(service)
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
 
@@ -214,9 +211,8 @@ class Session:
             self._keeping = None
         await asyncio.gather(
             *(self._stop(replica) for replica in self._replicas),
-            *(each.drain(self._settings.longest_grace_s) for _, _, _, each in self._services),
+            self._services.drain(self._settings.longest_grace_s),
         )
-        self._services.clear()
         if self._node.leases:
             self._node.release([lease.lease_id for lease in self._node.leases])
 
@@ -241,8 +237,9 @@ class Session:
             by_name[refused.demand.replica].message = refused.text
         for lease in admission.leases:
             replica = by_name[lease.replica]
-            replica.message = ""
-            task = asyncio.create_task(replica.run(self._seat(replica, lease)))
+            replica.take(self._seat(replica, lease))
+            task = asyncio.create_task(replica.run())
+            task.add_done_callback(self._on_run_end)
             self._tasks[replica] = task
 
     def _seat(self, replica: Replica, lease: LeaseRecord) -> Seat:
@@ -256,24 +253,6 @@ class Session:
             env=self._node.environment(lease),
         )
 
-    async def _serve(self, service: Service) -> None:
-        for port in service.ports:
-            each = balancer.Balancer(functools.partial(self._targets, service, port))
-            wanted = port.port if port.port >= ports.FIRST_UNPRIVILEGED else 0
-            local = await each.listen(wanted)
-            self._services.append((service, port, local, each))
-
-    def _targets(self, service: Service, port: ServicePort) -> Mapping[str, int]:
-        """Return the local ports of the ready replicas behind a Service's port."""
-        found: dict[str, int] = {}
-        for replica in self._replicas:
-            if not (replica.is_ready and replica.seat and service.selects(replica.function)):
-                continue
-            target = port.target_on(replica.function.container)
-            if target is not None:
-                found[replica.name] = replica.seat.local_ports.get(target, target)
-        return found
-
     def _unready(self) -> list[Replica]:
         settled = (ReplicaState.PENDING, ReplicaState.COMPLETED)
         return [
@@ -281,6 +260,11 @@ class Session:
             for replica in self._replicas
             if not replica.is_ready and replica.state not in settled
         ]
+
+    def _on_run_end(self, task: asyncio.Task[None]) -> None:
+        """Tell of an error that nobody expected; the replica stays down."""
+        if not task.cancelled() and (error := task.exception()):
+            self._listener.on_trouble(f"a replica cannot run: {error!r}")
 
     def _on_process(self, replica: Replica, pid: int | None) -> None:
         if replica.seat:

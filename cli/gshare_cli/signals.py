@@ -46,7 +46,11 @@ class StopRequest:
                 task.cancel()
             await asyncio.gather(working, waiting, return_exceptions=True)
 
+    def ask(self) -> None:
+        """Ask for an orderly stop, as the first signal does."""
+        self._asked.set()
+
     def _on_signal(self) -> None:
         if self._asked.is_set():
             self.on_second()
-        self._asked.set()
+        self.ask()

@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from gshare import names
 from gshare.errors import InputError
 from gshare.runtime.report import Claim, Report
 from gshare.workload import Workload, combine, parse
@@ -51,8 +52,10 @@ class Outcome:
 async def up(options: UpOptions, out: Console, err: Console) -> None:
     """Run the files' workloads. InputError and DoesNotFitError come before anything is started."""
     workload = combine(read(file) for file in options.files)
-    names = [f"{function.name}-0" for function in workload.functions]
-    width = max((len(name) for name in names), default=0) + 1
+    if not workload.functions:
+        raise _nothing_to_run(options.files, workload)
+    last = [f"{function.name}-{function.replicas - 1}" for function in workload.functions]
+    width = max((len(name) for name in last), default=0)
     watch = Watch(out, is_asked=options.watch)
     listener = Listener(
         on_line=lambda replica, line: watch.say(
@@ -64,6 +67,7 @@ async def up(options: UpOptions, out: Console, err: Console) -> None:
         on_trouble=lambda text: err.print(f"gshare: {text}"),
     )
     stop = StopRequest()
+    watch.on_unread = stop.ask
     with stop.listening():
         async with Session.open(options.settings, listener) as session:
             stop.on_second = session.hurry
@@ -82,6 +86,17 @@ def read(file: Path) -> Workload:
         problem = f"cannot be read: {error.strerror}"
         raise InputError(str(file), "file", file.name, problem) from error
     return parse(str(file), text)
+
+
+def _nothing_to_run(files: Sequence[Path], workload: Workload) -> InputError:
+    kinds = [f"{each.kind}/{each.name}" for each in workload.ignored]
+    kinds += [f"Service/{each.name}" for each in workload.services]
+    return InputError(
+        ", ".join(map(str, files)),
+        "kind",
+        ", ".join(kinds),
+        f"holds no Deployment that asks for {names.RESOURCE_SM} and {names.RESOURCE_QUOTA}",
+    )
 
 
 async def _run(

@@ -7,10 +7,10 @@ thread.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -23,6 +23,7 @@ from .views import ReplicaState, ReplicaView
 PERIOD_S: Final = 0.5
 PLAIN_PERIOD_S: Final = 5.0
 AVERAGED_SNAPSHOTS: Final = 6
+LEAST_ROWS: Final = 6
 _BAR: Final = 40
 
 
@@ -35,11 +36,19 @@ class Watch:
         self._is_live = is_asked and out.is_terminal
         self._live: Live | None = None
         self._session: Session | None = None
+        self.on_unread: Callable[[], None] = lambda: None
         self._snapshots: deque[Snapshot] = deque(maxlen=AVERAGED_SNAPSHOTS)
 
     def say(self, text: Text) -> None:
-        """Print one line, above the live view where there is one."""
-        self._out.print(text, soft_wrap=True, highlight=False)
+        """Print one line, above the live view where there is one.
+
+        Where nobody reads any more (`gshare up | head`), `on_unread` is called, once.
+        """
+        try:
+            self._out.print(text, soft_wrap=True, highlight=False)
+        except BrokenPipeError:
+            self._out.quiet = True
+            self.on_unread()
 
     @contextlib.contextmanager
     def showing(self, session: Session) -> Iterator[None]:
@@ -71,7 +80,7 @@ class Watch:
         while self._live and self._session:
             self._snapshots.append(self._session.snapshot())
             measured = usage.between(self._snapshots[0], self._snapshots[-1])
-            self._live.update(view(self._session, measured, self._out.width), refresh=True)
+            self._live.update(view(self._session, measured, self._out.size), refresh=True)
             await asyncio.sleep(PERIOD_S)
 
     async def _tell(self) -> None:
@@ -95,9 +104,13 @@ def _delivered(replica: ReplicaView, measured: Usage) -> str:
     return "" if percent is None else f" {percent:.1f} %"
 
 
-def view(session: Session, measured: Usage, columns: int) -> Group:
-    """Return the whole picture of a session."""
+def view(session: Session, measured: Usage, size: ConsoleDimensions) -> Group:
+    """Return the whole picture of a session, as high as the terminal allows."""
     replicas = session.replicas
+    columns = min(size.width - output.AXIS_COLUMNS, output.WIDEST_MAP)
+    other_lines = len(replicas) + 3 * len(session.gpus)
+    rows = (size.height - other_lines) // len(session.gpus)
+    rows = min(max(rows, LEAST_ROWS), output.MAP_ROWS)
     parts: list[Text] = []
     for gpu in session.gpus:
         here = [replica for replica in replicas if replica.gpu_uuid == gpu.uuid]
@@ -108,7 +121,7 @@ def view(session: Session, measured: Usage, columns: int) -> Group:
         ]
         kind = " (simulated)" if session.is_simulated else ""
         parts.append(Text(f"GPU {gpu.index}: {gpu.name}{kind}", style="bold"))
-        parts.append(output.picture_of(boxes, min(columns - 8, output.WIDEST_MAP)))
+        parts.append(output.picture_of(boxes, columns, rows))
         parts += [_bar_line(replica, measured) for replica in here]
     parts += [
         Text(f"{replica.name} is Pending: {replica.message}", style="yellow")

@@ -25,9 +25,10 @@ def replicas(document: manifests.Object, count: int) -> manifests.Object:
     return changed(document, ("spec", "replicas"), count)
 
 
-def shared_pair(name: str = "busy") -> manifests.Object:
-    """Two replicas that ask for half of the time each and all SMs, so each must wait its turn."""
-    document = deployment(name, asking(client(sm_demand=80), 100, 50), quota_limit="50")
+def shared_pair(quota: int = 50) -> manifests.Object:
+    """Two replicas that ask for all SMs half of the time, so each must wait for its turn."""
+    container = asking(client(sm_demand=80), 100, quota)
+    document = deployment("busy", container, quota_limit=str(quota), gpu_mem="1Gi")
     return replicas(document, 2)
 
 
@@ -61,8 +62,8 @@ def test_ctrl_c_stops_everything_and_is_no_failure(machine: Machine) -> None:
 
 def test_a_killed_up_leaves_nothing_after_the_next_start(machine: Machine) -> None:
     stray = ["sh", "-c", "setsid sleep 300 & echo started; exec sleep 300"]
-    document = deployment("stray", manifests.container(command=stray))
-    up = machine.start("up", machine.write(shared_pair(), document), "--simulated")
+    document = deployment("stray", asking(manifests.container(command=stray), 100, 20))
+    up = machine.start("up", machine.write(shared_pair(quota=40), document), "--simulated")
     read_until(up, "started")
     read_until(up, "3 of 3 replicas ready")
     old = {process.pid for process in machine.processes()}
@@ -86,7 +87,7 @@ def test_a_killed_up_leaves_nothing_after_the_next_start(machine: Machine) -> No
 
 
 def test_a_replica_killed_under_its_token_costs_its_neighbours_nothing(machine: Machine) -> None:
-    up = machine.start("up", machine.write(shared_pair()), "--time-scale", 4)
+    up = machine.start("up", machine.write(shared_pair()), "--simulated")
     read_until(up, "2 of 2 replicas ready")
     before = {row["replica"]: row["delivered_percent"] for row in machine.ps()}
     victim = machine.pids()["busy-0"]
@@ -189,3 +190,20 @@ def test_a_container_that_ends_is_restarted_after_a_pause(machine: Machine) -> N
     assert said[0].startswith("crash-0 | ")
     assert any("exit code 3; starts again in 1 s" in line for line in lines)
     interrupt(up)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_grace(machine: Machine) -> None:
+    deaf = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]
+    document = deployment("deaf", manifests.container(command=deaf))
+    up = machine.start("up", machine.write(document), "--simulated", "--grace", 30)
+    read_until(up, "deaf")
+    started = time.monotonic()
+    up.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+
+    interrupt(up)
+
+    assert up.returncode == 0
+    assert time.monotonic() - started < 5
+    assert not machine.processes()
+    assert not machine.state.exists()

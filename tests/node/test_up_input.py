@@ -53,7 +53,7 @@ def refused(machine: Machine, text: str) -> str:
         pytest.param(
             changed(deployment(), ("spec", "template", "spec", "containers", 0, "command"), []),
             "command",
-            "nothing",
+            "must be given",
             id="no command",
         ),
     ],

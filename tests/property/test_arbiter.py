@@ -4,12 +4,11 @@ import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from gshare.runtime.native import Native
 from tests.support import layouts
 from tests.support.arbiter import MS, US, WINDOW, Client, Gpu
+from tests.support.daemon import native
 
-LIBRARY = Native.locate().arbiter
+LIBRARY = native().arbiter
 RUN = 25 * WINDOW
 SETTINGS = settings(max_examples=60, deadline=None)
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-
 from tests.support.arbiter import US, Client, Shape
 
 SMALLEST = 5  # percent, either way

@@ -67,6 +67,10 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     duration: Annotated[
         float | None, typer.Option(metavar="S", help="Stop S seconds after all are ready.")
     ] = None,
+    ready_timeout: Annotated[
+        float,
+        typer.Option(metavar="S", help="With --duration: fail if not all are ready by then."),
+    ] = 120.0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what was delivered as JSON.")
     ] = None,
@@ -83,6 +87,7 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         files=tuple(files),
         settings=replace(settings, longest_grace_s=grace),
         duration_s=duration,
+        ready_timeout_s=ready_timeout,
         report=report,
         watch=watch,
     )

@@ -69,3 +69,17 @@ def test_ps_makes_no_state_where_nothing_runs(machine: Machine) -> None:
 
     assert "nothing runs" in ended.stdout
     assert not machine.state.exists()
+
+
+def test_a_killed_run_leaves_nothing_after_the_next(machine: Machine) -> None:
+    script = "setsid sleep 300 & echo up; sleep 300"
+    run = machine.start("run", *SHAPE, "--", "sh", "-c", script)
+    read_until(run, "up")
+    run.kill()
+    run.wait()
+
+    following = machine.run("run", *SHAPE, "--", "true")
+
+    assert following.returncode == 0, following.stderr
+    assert not machine.processes()
+    assert not machine.state.exists()

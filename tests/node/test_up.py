@@ -207,3 +207,13 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace(machine: Machine) -> None:
     assert time.monotonic() - started < 5
     assert not machine.processes()
     assert not machine.state.exists()
+
+
+def test_a_watched_workload_starts_without_the_replica_that_does_not_fit(machine: Machine) -> None:
+    document = replicas(deployment("big", asking(client(), 60, 60), gpu_mem="1Gi"), 2)
+
+    up = machine.start("up", machine.write(document), "--simulated", "--watch")
+
+    read_until(up, "1 of 2 replicas ready, 1 pending")
+    assert [row["replica"] for row in machine.ps()] == ["big-0"]
+    interrupt(up)

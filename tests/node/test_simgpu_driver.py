@@ -158,3 +158,25 @@ def test_two_gpus_run_apart() -> None:
         first, second = (node.counters(gpu.uuid) for gpu in node.gpus)
 
     assert (first.memory_used_bytes, second.memory_used_bytes) == (0, 300 << 20)
+
+
+def test_handles_outlive_their_context_harmlessly() -> None:
+    code = """
+context(); stream = ok(cuda.cuStreamCreate(0)); mark = event(); launch(kernel(1, 1), 1, stream)
+ok(cuda.cuDevicePrimaryCtxReset(0))
+late = [cuda.cuStreamSynchronize(stream), cuda.cuEventQuery(mark), cuda.cuMemAlloc(100)]
+ok(cuda.cuEventDestroy(mark)); ok(cuda.cuStreamDestroy(stream))
+context(); print([answer[0].value for answer in late], elapsed_ms(kernel(80, 1000), 5))
+"""
+    with simulated_node() as node:
+        assert run(node, code) == "[709, 709, 201] 5.0"
+
+
+def test_one_process_may_hold_contexts_of_different_size() -> None:
+    code = """
+ok(cuda.cuInit(0)); affinity = cuda.CUexecAffinityParam(); affinity.param.smCount.val = 20
+small = ok(cuda.cuCtxCreate_v3([affinity], 1, 0, 0)); print(elapsed_ms(kernel(80, 1000), 5))
+ok(cuda.cuCtxDestroy(small)); context(); print(elapsed_ms(kernel(80, 1000), 5))
+"""
+    with simulated_node() as node:
+        assert run(node, code).split() == ["20.0", "5.0"]

@@ -17,7 +17,9 @@ CUresult gshare_sim_current(struct sim_context **context) {
     if (result)
         return result;
     *context = depth ? stack[depth - 1] : NULL;
-    return *context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+    if (!*context)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    return (*context)->is_destroyed ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_SUCCESS;
 }
 
 void gshare_sim_make_current(struct sim_context *context) {
@@ -57,6 +59,14 @@ CUresult gshare_sim_context_open(CUdevice device, unsigned int flags, uint32_t c
     return CUDA_SUCCESS;
 }
 
+static void leave_stack(const struct sim_context *context) {
+    for (int i = 0; i < depth; i++)
+        if (stack[i] == context)
+            stack[i] = NULL;
+    while (depth && !stack[depth - 1])
+        depth--;
+}
+
 /* Board lock held. With the last context the process leaves the GPU, and its memory returns. */
 void gshare_sim_context_close(struct sim_context *context) {
     struct sim_board *board = context->board;
@@ -66,18 +76,15 @@ void gshare_sim_context_close(struct sim_context *context) {
     while (*link != context)
         link = &(*link)->next;
     *link = context->next;
+    context->is_destroyed = true;
     while (context->streams)
-        gshare_sim_queue_close(context->streams);
+        gshare_sim_queue_end(context->streams);
     if (--board->contexts == 0) {
+        board->attachment++;
         gshare_sim_heap_clear(board);
         gshare_sim_detach(&board->gpu);
     }
-    for (int i = depth; i > 0; i--)
-        if (stack[i - 1] == context)
-            stack[i - 1] = NULL;
-    while (depth && !stack[depth - 1])
-        depth--;
-    free(context);
+    leave_stack(context);
 }
 
 void gshare_sim_context_wait(struct sim_context *context) {
@@ -121,7 +128,7 @@ CUresult cuCtxCreate_v4(CUcontext *context, CUctxCreateParams *parameters, unsig
 CUresult cuCtxDestroy_v2(CUcontext context) {
     CUresult result = gshare_sim_ready();
 
-    if (!context || result)
+    if (!context || context->is_destroyed || result)
         return result ? result : CUDA_ERROR_INVALID_CONTEXT;
     struct sim_board *board = context->board;
     if (context == board->primary)
@@ -137,7 +144,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext context) {
 
     if (result)
         return result;
-    if (!context || depth == STACK_DEPTH)
+    if (!context || context->is_destroyed || depth == STACK_DEPTH)
         return CUDA_ERROR_INVALID_CONTEXT;
     stack[depth++] = context;
     return CUDA_SUCCESS;
@@ -158,9 +165,12 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
 CUresult cuCtxSetCurrent(CUcontext context) {
     CUresult result = gshare_sim_ready();
 
-    if (!result)
-        gshare_sim_make_current(context);
-    return result;
+    if (result)
+        return result;
+    if (context && context->is_destroyed)
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    gshare_sim_make_current(context);
+    return CUDA_SUCCESS;
 }
 
 CUresult cuCtxGetCurrent(CUcontext *context) {

@@ -31,12 +31,15 @@ struct sim_board {
     unsigned int primary_references;
     unsigned int primary_flags;
     unsigned int contexts;
+    _Atomic unsigned int attachment;   /* counts the times that the process left the GPU */
     struct sim_context *first_context; /* all live contexts of the board */
 };
 
+/* A context: CUcontext. Never freed: threads may hold it as current after it is destroyed. */
 struct sim_context {
     struct sim_board *board;
     struct sim_context *next;
+    _Atomic bool is_destroyed;
     CUdevice device;
     unsigned int flags;
     uint32_t cap_sms;
@@ -47,7 +50,7 @@ struct sim_context {
 
 /* A stream: CUstream. */
 struct sim_queue {
-    struct sim_context *context;
+    struct sim_context *context; /* destroyed with it, and then freed by cuStreamDestroy */
     struct sim_queue *next;
     uint32_t index; /* of the engine's stream */
     unsigned int flags;
@@ -57,8 +60,9 @@ struct sim_queue {
 
 /* An event: CUevent. */
 struct sim_mark {
-    struct sim_context *context;
-    uint32_t index; /* of the engine's event */
+    struct sim_board *board;
+    unsigned int attachment; /* of the board, at creation: an older event is dead */
+    uint32_t index;          /* of the engine's event */
     unsigned int flags;
 };
 
@@ -109,7 +113,7 @@ extern _Thread_local int gshare_sim_per_thread; /* per_thread.c */
 CUresult gshare_sim_queue_of(CUstream stream, struct sim_queue **queue);
 CUresult gshare_sim_queue_open(struct sim_context *context, uint32_t engine_flags,
                                unsigned int flags, int priority, struct sim_queue **queue);
-void gshare_sim_queue_close(struct sim_queue *queue);
+void gshare_sim_queue_end(struct sim_queue *queue);
 void gshare_sim_queue_wait(struct sim_queue *queue);
 
 /* image.c */

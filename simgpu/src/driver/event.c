@@ -17,7 +17,8 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags) {
     struct sim_mark *mark = calloc(1, sizeof *mark);
     if (!mark)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    mark->context = context;
+    mark->board = context->board;
+    mark->attachment = context->board->attachment;
     mark->flags = flags;
     gshare_sim_lock(&context->board->gpu);
     int error = gshare_sim_event_open(&context->board->gpu, &mark->index);
@@ -30,16 +31,22 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags) {
     return CUDA_SUCCESS;
 }
 
+/* An event ends with the process's last context on its GPU; its slot may be somebody else's. */
+static bool lives(const struct sim_mark *event) {
+    return event->attachment == event->board->attachment;
+}
+
 CUresult cuEventDestroy_v2(CUevent event) {
     CUresult result = gshare_sim_ready();
 
     if (!event || result)
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    struct sim_gpu *gpu = &event->context->board->gpu;
-    gshare_sim_lock(gpu);
-    if (gpu->client != SIM_NONE)
+    struct sim_gpu *gpu = &event->board->gpu;
+    if (lives(event)) {
+        gshare_sim_lock(gpu);
         gshare_sim_event_close(gpu, event->index);
-    gshare_sim_unlock(gpu);
+        gshare_sim_unlock(gpu);
+    }
     free(event);
     return CUDA_SUCCESS;
 }
@@ -50,8 +57,10 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
 
     if (result)
         return result;
-    if (!event || event->context->board != queue->context->board)
+    if (!event || event->board != queue->context->board)
         return CUDA_ERROR_INVALID_HANDLE;
+    if (!lives(event))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     gshare_sim_record(&queue->context->board->gpu, queue->index, event->index);
     return CUDA_SUCCESS;
 }
@@ -66,7 +75,9 @@ static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
 
     if (!event || result)
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    struct sim_gpu *gpu = &event->context->board->gpu;
+    if (!lives(event))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    struct sim_gpu *gpu = &event->board->gpu;
     gshare_sim_lock(gpu);
     *seen = gpu->state->events[event->index];
     *is_done = seen->stream == SIM_NONE || gpu->state->streams[seen->stream].head >= seen->position;
@@ -90,7 +101,7 @@ CUresult cuEventSynchronize(CUevent event) {
     CUresult result = look(event, &seen, &is_done);
 
     if (!result && !is_done)
-        gshare_sim_wait(&event->context->board->gpu, seen.stream, seen.position);
+        gshare_sim_wait(&event->board->gpu, seen.stream, seen.position);
     return result;
 }
 
@@ -131,7 +142,7 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
     result = result ? result : look(event, &seen, &is_done);
     if (result || is_done)
         return result;
-    if (event->context->board != queue->context->board)
+    if (event->board != queue->context->board)
         return cuEventSynchronize(event);
     struct sim_op op = {.kind = SIM_WAIT, .target = seen.stream, .position = seen.position};
     gshare_sim_submit(&queue->context->board->gpu, queue->index, op);

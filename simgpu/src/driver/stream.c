@@ -14,27 +14,17 @@ static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
 struct thread_stream {
     struct thread_stream *next;
     struct sim_context *context;
-    unsigned long long context_id; /* tells a new context at the address of a dead one */
     struct sim_queue *queue;
 };
-
-static bool context_lives(const struct thread_stream *entry) {
-    for (int i = 0; i < gshare_sim_board_count(); i++) {
-        struct sim_context *context = gshare_sim_board(i)->first_context;
-        for (; context; context = context->next)
-            if (context == entry->context && context->id == entry->context_id)
-                return true;
-    }
-    return false;
-}
 
 static void end_thread(void *list) {
     struct thread_stream *entry = list;
 
     while (entry) {
         struct thread_stream *next = entry->next;
-        if (gshare_sim_ready() == CUDA_SUCCESS && context_lives(entry))
-            gshare_sim_queue_close(entry->queue);
+        if (gshare_sim_ready() == CUDA_SUCCESS && !entry->context->is_destroyed)
+            gshare_sim_queue_end(entry->queue);
+        free(entry->queue);
         free(entry);
         entry = next;
     }
@@ -48,7 +38,7 @@ static CUresult thread_queue(struct sim_context *context, struct sim_queue **que
     pthread_once(&thread_once, make_thread_key);
     struct thread_stream *list = pthread_getspecific(thread_key);
     for (struct thread_stream *entry = list; entry; entry = entry->next) {
-        if (entry->context != context || entry->context_id != context->id)
+        if (entry->context != context)
             continue;
         *queue = entry->queue;
         return CUDA_SUCCESS;
@@ -60,7 +50,7 @@ static CUresult thread_queue(struct sim_context *context, struct sim_queue **que
         free(entry);
         return result;
     }
-    *entry = (struct thread_stream){list, context, context->id, *queue};
+    *entry = (struct thread_stream){list, context, *queue};
     pthread_setspecific(thread_key, entry);
     return CUDA_SUCCESS;
 }
@@ -73,7 +63,8 @@ CUresult gshare_sim_queue_of(CUstream stream, struct sim_queue **queue) {
 
     if (stream && stream != CU_STREAM_LEGACY && stream != CU_STREAM_PER_THREAD) {
         *queue = stream;
-        return gshare_sim_ready();
+        result = gshare_sim_ready();
+        return !result && stream->context->is_destroyed ? CUDA_ERROR_CONTEXT_IS_DESTROYED : result;
     }
     result = gshare_sim_current(&context);
     if (result)
@@ -111,7 +102,8 @@ CUresult gshare_sim_queue_open(struct sim_context *context, uint32_t engine_flag
     return CUDA_SUCCESS;
 }
 
-void gshare_sim_queue_close(struct sim_queue *queue) {
+/* Takes a stream from the GPU and its context; the handle stays valid memory. */
+void gshare_sim_queue_end(struct sim_queue *queue) {
     struct sim_context *context = queue->context;
     struct sim_gpu *gpu = &context->board->gpu;
 
@@ -124,7 +116,6 @@ void gshare_sim_queue_close(struct sim_queue *queue) {
     gshare_sim_lock(gpu);
     gshare_sim_stream_close(gpu, queue->index);
     gshare_sim_unlock(gpu);
-    free(queue);
 }
 
 /* The legacy stream is where the blocking streams meet: waiting for it waits for them. */
@@ -168,7 +159,9 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
     if (!stream || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD ||
         stream == stream->context->legacy)
         return CUDA_ERROR_INVALID_HANDLE;
-    gshare_sim_queue_close(stream);
+    if (!stream->context->is_destroyed)
+        gshare_sim_queue_end(stream);
+    free(stream);
     return CUDA_SUCCESS;
 }
 

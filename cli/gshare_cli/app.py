@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Rectangles of a GPU, so much space for so much time: for Deployments, on this machine.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 
@@ -161,10 +161,10 @@ def _settings(
     given = {"--gpus": gpus, "--time-scale": time_scale, "--window-ms": window_ms}
     for option, value in given.items():
         if value is not None and value < 1:
-            raise InputError("gshare", option, value, "must be at least 1")
+            raise InputError("command line", option, value, "must be at least 1")
     if window_ms * (time_scale or 1) > LONGEST_WINDOW_MS:
         problem = f"must be at most {LONGEST_WINDOW_MS} with the time scale"
-        raise InputError("gshare", "--window-ms", window_ms, problem)
+        raise InputError("command line", "--window-ms", window_ms, problem)
     return SessionSettings(
         gpus=GpuSettings(simulated or None, gpus, profile, time_scale), window_ms=window_ms
     )
@@ -174,13 +174,13 @@ def _percent(option: str, value: int) -> int:
     try:
         return units.whole_percent(value)
     except ValueError as error:
-        raise InputError("gshare run", option, value, str(error)) from error
+        raise InputError("command line", option, value, str(error)) from error
 
 
 def _limit(limit: int, request: int) -> int:
     if _percent("--quota-limit", limit) < request:
         problem = f"must be at least the --quota, {request}"
-        raise InputError("gshare run", "--quota-limit", limit, problem)
+        raise InputError("command line", "--quota-limit", limit, problem)
     return limit
 
 
@@ -188,4 +188,4 @@ def _memory(text: str) -> int:
     try:
         return units.memory_bytes(text)
     except ValueError as error:
-        raise InputError("gshare run", "--gpu-mem", text, str(error)) from error
+        raise InputError("command line", "--gpu-mem", text, str(error)) from error

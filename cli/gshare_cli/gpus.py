@@ -176,7 +176,7 @@ def _check_alike(running: NodeFile, settings: GpuSettings) -> None:
 def _known(profile: str) -> str:
     if profile not in gshare_simgpu.profiles():
         known = ", ".join(gshare_simgpu.profiles())
-        raise InputError("gshare", "--profile", profile, f"must be one of {known}")
+        raise InputError("command line", "--profile", profile, f"must be one of {known}")
     return profile
 
 

@@ -90,7 +90,7 @@ def _admit(node: Node, options: RunOptions, err: Console) -> dict[str, str]:
     asked = options.memory_bytes
     if asked is not None and asked > largest:
         raise InputError(
-            "gshare run",
+            "command line",
             "--gpu-mem",
             memory_text(asked),
             f"is more than the {memory_text(largest)} of the largest GPU here",
@@ -98,7 +98,7 @@ def _admit(node: Node, options: RunOptions, err: Console) -> dict[str, str]:
     admission = node.admit([options.demand], whole=True)
     if admission.refused:
         rectangle = f"{options.sm_percent} x {options.quota_request_percent}"
-        raise InputError("gshare run", "--sm x --quota", rectangle, admission.refused[0].text)
+        raise InputError("command line", "--sm x --quota", rectangle, admission.refused[0].text)
     if node.is_simulated:
         err.print(f"gshare: simulated GPU {node.gpus[0].name}, time scale {node.time_scale}")
     lease = admission.leases[0]

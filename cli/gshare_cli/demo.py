@@ -15,7 +15,8 @@ from gshare.workload import combine
 
 from . import demo_view, up
 from .demo_result import ModeResult, claims
-from .demo_run import USERS_PER_REPLICA, WARM_UP_S, Plan, measure, time_shared
+from .demo_run import USERS_PER_REPLICA, WARM_UP_S, Plan, Show, measure, time_shared
+from .signals import StopRequest
 from .views import ReplicaView
 
 TIME_SHARING_GPUS = 4
@@ -52,6 +53,7 @@ def demo(
     turns_plan = Plan("time_sharing", turns, TIME_SHARING_GPUS, seconds, time_scale)
     shared = _run(shared_plan, "Shared: one simulated GPU", console)
     console.print(demo_view.replica_table(shared))
+    console.print(demo_view.host_line(shared))
     time_sharing = _run(turns_plan, "Time sharing only: four simulated GPUs", console)
     console.print(demo_view.comparison_table(shared, time_sharing))
     outcome = _report(shared, time_sharing, time_scale)
@@ -74,9 +76,20 @@ def _run(plan: Plan, title: str, console: Console) -> ModeResult:
             table = demo_view.progress_table(f"{title}: {phase}", views, delivered_percent)
             live.update(table, refresh=console.is_terminal)
 
-        result = asyncio.run(measure(plan, show))
+        result = asyncio.run(_measured(plan, show))
         live.update("")
         return result
+
+
+async def _measured(plan: Plan, show: Show) -> ModeResult:
+    """Measure; at Ctrl-C or SIGTERM stop everything in order, and raise KeyboardInterrupt."""
+    stop = StopRequest()
+    work = asyncio.ensure_future(measure(plan, show))
+    with stop.listening():
+        await stop.or_end_of(work)
+    if work.cancelled():
+        raise KeyboardInterrupt
+    return work.result()
 
 
 def _report(shared: ModeResult, time_sharing: ModeResult, time_scale: int) -> Report:

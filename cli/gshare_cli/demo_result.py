@@ -48,6 +48,8 @@ class ModeResult:
     seconds: float
     usage: Usage
     replicas: tuple[ReplicaResult, ...]
+    host_busy_percent: float
+    """Busy share of the host's cores meanwhile, everything included."""
 
     @property
     def gpus_used(self) -> int:
@@ -76,6 +78,7 @@ class ModeResult:
             "sm_occupancy_percent": round(self.usage.mean_sm_occupancy_percent(), 2),
             "max_concurrent_sm_percent": self.usage.max_concurrent_sm_percent(),
             "requests_per_second_per_gpu": round(self.requests_per_second() / self.gpus_used, 2),
+            "host_busy_percent": round(self.host_busy_percent, 1),
             "replicas": [_replica_case(replica) for replica in self.replicas],
         }
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import psutil
 from prometheus_client import parser
 
 from gshare.errors import GshareError
@@ -60,17 +61,18 @@ async def measure(plan: Plan, show: Show) -> ModeResult:
         async with _saturated(session):
             start = session.snapshot()
             await _watch(session, "warming up", WARM_UP_S, start, show)
+            psutil.cpu_percent()  # the next call tells the mean since this one
             before, counts_before = session.snapshot(), await _counts(session.replicas)
             await _watch(session, "measuring", plan.seconds, before, show)
             after, counts_after = session.snapshot(), await _counts(session.replicas)
+            host_busy_percent = psutil.cpu_percent()
         used = usage.between(before, after)
         rates = {
             name: counts_after[name].rate_since(counts_before[name]) * session.time_scale
             for name in counts_after
         }
-        return ModeResult(
-            plan.mode, plan.seconds, used, replica_results(session.replicas, used, rates)
-        )
+        replicas = replica_results(session.replicas, used, rates)
+        return ModeResult(plan.mode, plan.seconds, used, replicas, host_busy_percent)
 
 
 @contextlib.asynccontextmanager

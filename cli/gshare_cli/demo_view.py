@@ -11,6 +11,8 @@ from .views import ReplicaView
 
 Figure = Callable[[ModeResult], float]
 
+BUSY_HOST_PERCENT = 60
+
 
 def progress_table(
     title: str, views: Sequence[ReplicaView], delivered_percent: Mapping[str, float]
@@ -79,6 +81,13 @@ def _figures(shared: ModeResult) -> list[tuple[str, Figure, int]]:
 
 def _rate_of(function: str) -> Figure:
     return lambda mode: mode.requests_per_second(function)
+
+
+def host_line(result: ModeResult) -> str:
+    """Return a line on how busy the host was: a busy one launches late, which costs GPU time."""
+    is_loaded = result.host_busy_percent > BUSY_HOST_PERCENT
+    note = "; a busy host launches late: expect less than on a quiet one" if is_loaded else ""
+    return f"The host's cores were {result.host_busy_percent:.0f} % busy{note}."
 
 
 def claim_lines(claims: Sequence[Claim]) -> list[str]:

@@ -18,7 +18,7 @@ def replica(delivered_percent: float = 40.0, **changes: object) -> ReplicaResult
 
 
 def shared(*replicas: ReplicaResult, gpus: tuple[GpuUsage, ...] = (gpu(),)) -> ModeResult:
-    return ModeResult("shared", 30.0, Usage(gpus, {}), replicas or (replica(),))
+    return ModeResult("shared", 30.0, Usage(gpus, {}), replicas or (replica(),), 30.0)
 
 
 def broken(result: ModeResult) -> list[str]:

@@ -7,19 +7,22 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 import locust
 import locust.env
-from gevent import event, sleep  # type: ignore[import-untyped]
+from gevent import event, sleep
 
 from .targets import Result, Target, TargetError
 
 _METHOD = "GET"
+_PARENT_PERIOD_SECONDS = 0.5
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,6 +37,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=None, help="measured time; default: all")
     parser.add_argument("--warm-up", type=float, default=0, help="seconds before it, not counted")
     parser.add_argument("--report", type=Path, help="also write the report to this file")
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="end when the process that started us does"
+    )
     return parser.parse_args()
 
 
@@ -95,12 +101,22 @@ def _result(environment: locust.env.Environment, target: Target, seconds: float)
     )
 
 
+def _end_with_parent(ended: event.Event) -> None:
+    """Set `ended` when our parent is another one than now."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        sleep(_PARENT_PERIOD_SECONDS)
+    ended.set()
+
+
 def _run(targets: list[Target], options: argparse.Namespace) -> list[Result]:
     environment = locust.env.Environment(user_classes=[_user_class(t) for t in targets])
     runner = environment.create_local_runner()
     ended = event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    if options.end_with_parent:
+        gevent.spawn(_end_with_parent, ended)
     users = sum(target.users for target in targets)
     runner.start(users, spawn_rate=users)
     ended.wait(options.warm_up)

@@ -19,7 +19,11 @@ class Load:
     def __init__(self, targets: Iterable[Target], *options: str) -> None:
         """`options` go to the load's command line, as `--report FILE` or `--seconds S`."""
         described = [word for target in targets for word in ("--target", str(target))]
-        self._command = [sys.executable, "-m", __package__ or "", *described, *options]
+        self._command = [
+            *(sys.executable, "-m", __package__ or "", "--end-with-parent"),
+            *described,
+            *options,
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -30,7 +30,7 @@ STRUCTS = {
 
 @pytest.fixture(scope="module")
 def offsets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """What the C compiler says: `struct.field` and `struct` (its size) to bytes."""
+    """Return what the C compiler says: `struct.field` and `struct` (its size) to bytes."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")

@@ -14,7 +14,7 @@ SETTINGS = settings(max_examples=60, deadline=None)
 
 
 def lost_per_window(clients: list[Client]) -> int:
-    """The stated slack: each hand-over of a window may cost a wake-up, a detection, one kernel."""
+    """Return the slack: a wake-up, a detection and one kernel for each hand-over of a window."""
     starts = {start for client in clients for start, _ in client.shape.slices}
     longest = max(client.kernel for client in clients)
     return len(starts) * (clients[0].wake + clients[0].detect + longest)
@@ -103,7 +103,7 @@ def test_bursty_neighbours_cost_saturated_leases_nothing(clients):
 @SETTINGS
 @given(layouts.saturated(), st.data())
 def test_leases_come_and_go_at_any_step(clients, data):
-    """Stopped after any step, leases leave and come back; those who stay lose one window at most."""
+    """Leases leave and come back after any step; those who stay lose one window at most."""
     gpu = Gpu(LIBRARY, clients)
     gpu.run(data.draw(st.integers(0, 3 * WINDOW // US)) * US)
     leaver = data.draw(st.integers(0, len(clients) - 1))

@@ -158,7 +158,7 @@ class Node:
     def _counters(self, gpu: GpuView) -> usage.GpuCounters:
         stats = self._daemon_stats(gpu.uuid)
         reading = self._gpus.read(gpu.uuid) or gpus.metered(stats, gpu)
-        ours = {lease.lease_id for lease in self.leases}
+        ours = [lease.lease_id for lease in self.leases if lease.gpu_uuid == gpu.uuid]
         return usage.GpuCounters(
             uuid=gpu.uuid,
             name=gpu.name,
@@ -168,9 +168,8 @@ class Node:
             sm_time_ns=reading.sm_time_ns,
             max_concurrent_sm_percent=self._most_concurrent.get(gpu.uuid, 0),
             leases=tuple(
-                usage.LeaseCounters(lease_id, busy_ns, memory_bytes)
-                for lease_id, (busy_ns, memory_bytes) in reading.accounts.items()
-                if lease_id in ours
+                usage.LeaseCounters(lease_id, *reading.accounts.get(lease_id, (0, 0)))
+                for lease_id in ours
             ),
         )
 

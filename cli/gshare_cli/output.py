@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.style import Style
@@ -65,11 +64,11 @@ def replica_table(
 ) -> Table:
     """Return what each replica was promised and what it got."""
     title = _title(simulated=simulated)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for heading in ("replica", "function", "state"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("GPU", "SM %", "request %", "limit %", "delivered %", "memory", "restarts"):
-        table.add_column(heading, justify="right")
+    for heading in ("GPU", "SM\n%", "request\n%", "limit\n%", "delivered\n%", "memory", "restarts"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for replica in replicas:
         table.add_row(*_cells(replica, usage))
     return table

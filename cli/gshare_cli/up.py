@@ -133,7 +133,7 @@ def announce(session: Session, workload: Workload, err: Console) -> None:
             f"gshare: images are ignored, commands run as local processes: {', '.join(images)}"
         )
     for ignored in workload.ignored:
-        err.print(f"gshare: ignored {ignored.kind}/{ignored.name}: {ignored.reason}")
+        err.print(f"gshare: ignored {ignored.kind} {ignored.name}: {ignored.reason}")
     for service in session.services:
         err.print(
             f"gshare: Service/{service.name} port {service.port} is 127.0.0.1:{service.local_port}"

@@ -11,6 +11,8 @@ from tests.support import manifests
 from tests.support.manifests import changed, deployment, service
 from tests.support.node_run import Machine, asking, client, interrupt, read_until, until
 
+from gshare.runtime.tokend import Control
+
 ANSWERING = """
 import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -91,6 +93,8 @@ def test_a_replica_killed_under_its_token_costs_its_neighbours_nothing(machine: 
     read_until(up, "2 of 2 replicas ready")
     before = {row["replica"]: row["delivered_percent"] for row in machine.ps()}
     victim = machine.pids()["busy-0"]
+    (gpu,) = machine.state.glob("gpus/*")
+    until(lambda: Control(gpu).stats().lease("busy-0").holds)
     os.kill(victim, signal.SIGKILL)
 
     after = {row["replica"]: row["delivered_percent"] for row in machine.ps()}

@@ -377,3 +377,19 @@ def test_correct_without_the_right_to_run_first() -> None:
         used = [client.hold() for _ in range(3)]
 
         assert all(used)
+
+
+def test_a_stopped_waiter_costs_the_others_little() -> None:
+    both = (limits("a"), limits("b", quota_request_percent=20, slices=(wire.Slice(40, 20),)))
+    with node(*both) as at:
+        stopped, other = FakeClient(at.lease("a")), FakeClient(at.lease("b"))
+        stopped.want()
+        other.want()
+        time.sleep(10 * WINDOW_S)
+        before = at.control.stats()
+        time.sleep(10 * WINDOW_S)
+
+        after = at.control.stats()
+
+        assert after.lease("a").grants - before.lease("a").grants <= 4
+        stopped.join(timeout_s=1)

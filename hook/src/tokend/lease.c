@@ -94,12 +94,13 @@ void gshare_lease_close(struct gshare_lease *lease) {
     lease->folder = lease->listener = -1;
 }
 
-void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns) {
+void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns, uint64_t now) {
     for (uint32_t i = 0; i < GSHARE_MAX_SLOTS; i++) {
         lease->used_before[i] = atomic_load(&lease->counters->slots[i].used_ns);
     }
     lease->epoch = lease->epoch + 1 ? lease->epoch + 1 : 1;
     lease->held = true;
+    lease->granted_at = now;
     lease->draining = lease->died = false;
     atomic_store(&lease->grant->deadline_ns, deadline_ns);
     atomic_store(&lease->grant->epoch, lease->epoch);

@@ -23,10 +23,13 @@ struct gshare_lease {
     uint64_t taken;     /* bit a slot: a process has it */
     uint64_t connected; /* bit a slot: and is connected to this daemon */
     uint32_t connections;
-    uint32_t epoch;                         /* the last one given */
-    bool held;                              /* epoch is in force */
-    bool draining;                          /* epoch is revoked, and not back */
-    bool died;                              /* a process died under it */
+    uint32_t epoch; /* the last one given */
+    bool held;      /* epoch is in force */
+    bool draining;  /* epoch is revoked, and not back */
+    bool died;      /* a process died under it */
+    uint64_t granted_at;
+    uint32_t untouched; /* grants in a row that nobody joined: its processes are stopped */
+    uint64_t asleep_until;
     uint64_t used_before[GSHARE_MAX_SLOTS]; /* used_ns when the epoch was given */
 };
 
@@ -44,7 +47,7 @@ void gshare_lease_close(struct gshare_lease *lease);
 /* Nobody can connect any more. */
 void gshare_lease_unlisten(struct gshare_lease *lease);
 
-void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns);
+void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns, uint64_t now);
 void gshare_lease_extend(struct gshare_lease *lease, uint64_t deadline_ns);
 void gshare_lease_revoke(struct gshare_lease *lease);
 struct gshare_reading gshare_lease_read(const struct gshare_lease *lease);

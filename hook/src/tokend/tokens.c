@@ -8,6 +8,36 @@
 #define SPIN_NS 50000u /* a timed futex wakes 20-50 us late; the rest is spun, never more */
 #define ROUNDS_MAX 8   /* of decisions before the doorbell is looked at again */
 
+/* A stopped process may want a token for ever. A grant that nobody joins for W/8 is taken back, and
+ * the third in a row puts the lease to sleep, for one window first, for eight at most. */
+static void watch_take_up(struct gshare_state *state, uint32_t number, bool joined, uint64_t now) {
+    struct gshare_lease *lease = &state->leases[number];
+    const uint64_t window = state->settings.window_ns;
+    if (joined) {
+        lease->untouched = 0;
+        lease->asleep_until = 0;
+    } else if (lease->held && now - lease->granted_at >= window / 8) {
+        uint32_t times = lease->untouched++;
+        uint32_t doubled = times < 5 ? times - 2 : 3;
+        lease->asleep_until = times < 2 ? 0 : now + (window << doubled);
+        gshare_arbiter_gave_back(state->arbiter, number, now);
+    }
+}
+
+/* When some lease has to be looked at again, even if nothing happens. */
+static uint64_t look_at(const struct gshare_state *state, uint64_t now) {
+    uint64_t next = GSHARE_NEVER;
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        const struct gshare_lease *lease = &state->leases[i];
+        uint64_t take_up = lease->granted_at + state->settings.window_ns / 8;
+        uint64_t at = lease->held && take_up > now ? take_up : lease->asleep_until;
+        if (lease->present && at > now && at < next) {
+            next = at;
+        }
+    }
+    return next;
+}
+
 /* Tells the arbiter what one lease's slots say. */
 static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
     struct gshare_lease *lease = &state->leases[number];
@@ -19,14 +49,16 @@ static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
     if (lease->held && !reading.pending && (reading.joined || lease->died)) {
         gshare_arbiter_gave_back(state->arbiter, number, now);
     }
-    gshare_arbiter_wants(state->arbiter, number, reading.wants, now);
+    watch_take_up(state, number, reading.joined, now);
+    gshare_arbiter_wants(state->arbiter, number, reading.wants && now >= lease->asleep_until, now);
 }
 
-static bool carry_out(struct gshare_state *state, const struct gshare_instruction *what) {
+static bool carry_out(struct gshare_state *state, const struct gshare_instruction *what,
+                      uint64_t now) {
     struct gshare_lease *lease = &state->leases[what->lease];
     switch (what->kind) {
     case GSHARE_GRANT:
-        gshare_lease_grant(lease, what->deadline_ns);
+        gshare_lease_grant(lease, what->deadline_ns, now);
         return false;
     case GSHARE_EXTEND:
         gshare_lease_extend(lease, what->deadline_ns);
@@ -72,10 +104,11 @@ static uint64_t decide(struct gshare_state *state) {
         const struct gshare_instruction *first = NULL;
         uint32_t count = gshare_arbiter_instructions(state->arbiter, &first);
         for (uint32_t i = 0; i < count; i++) {
-            again |= carry_out(state, &first[i]);
+            again |= carry_out(state, &first[i], now);
         }
         if (!again) {
-            return next;
+            uint64_t look = look_at(state, now);
+            return next < look ? next : look;
         }
     }
     return gshare_clock_ns();

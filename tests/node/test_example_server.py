@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_saturated_server_gives_the_published_throughput(
     node: gshare_simgpu.SimulatedNode, model: str, sm_percent: int, published_rps: float
 ) -> None:
     with example_server.running(environment(node, sm_percent), f"--model={model}") as server:
-        throughput = server.saturated_rps(seconds=1.5)
+        throughput = server.saturated_rps(seconds=1.2)
 
     assert throughput == pytest.approx(published_rps, rel=0.02)
 
@@ -147,3 +148,14 @@ def test_a_model_that_does_not_fit_is_one_line_and_exit_code_1(
     assert "CUDA_ERROR_OUT_OF_MEMORY" in line
     assert "Traceback" not in errors
     assert fourth.returncode == 1
+
+
+@pytest.mark.skipif(find_library("cuda") is not None, reason="this machine has a CUDA driver")
+def test_a_machine_without_a_driver_is_one_line_and_exit_code_1() -> None:
+    process = example_server.start({"LD_LIBRARY_PATH": ""})
+
+    _, errors = process.communicate(timeout=30)
+
+    assert len(errors.splitlines()) == 1
+    assert "no CUDA driver" in errors
+    assert process.returncode == 1

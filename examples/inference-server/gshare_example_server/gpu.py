@@ -36,11 +36,19 @@ def call(function: Callable[..., Any], *arguments: object, doing: str = "") -> A
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
+def _initialise() -> None:
+    """Load and initialise the driver; GpuError where there is none (the bindings look it up)."""
+    try:
+        call(cuda.cuInit, 0)
+    except RuntimeError as error:
+        raise GpuError("cuInit", "no CUDA driver (libcuda.so.1) on this machine") from error
+
+
 class Gpu:
     """The first visible GPU: its context, and one stream that orders all work of the process."""
 
     def __init__(self) -> None:
-        call(cuda.cuInit, 0)
+        _initialise()
         self._device = call(cuda.cuDeviceGet, 0)
         self.context = call(cuda.cuDevicePrimaryCtxRetain, self._device, doing="making the context")
         self.use_on_this_thread()

@@ -43,6 +43,9 @@ bool lease_await_ack(struct lease *lease, uint32_t epoch);
 /* Runs OUT/tests/client under the hook with these arguments; returns its pid. */
 pid_t lease_run(struct lease *lease, const char *scenario, const char *argument);
 
+/* Waits for the client, granting again what it gave back; returns as lease_join. */
+int lease_finish(struct lease *lease, pid_t client);
+
 /* Waits for the client; returns its exit status, or 256 + the signal. */
 int lease_join(pid_t client);
 

@@ -1,60 +1,81 @@
 /* Contexts and streams: their events go before they do, and a context's own memory is counted.
  *
  * No driver call tells what a context costs, and the device's free memory before and after it also
- * moves with the neighbours. So the cost is a documented constant, CONTEXT_BYTES, for the first
- * context of a device in this process and for each one that the program creates itself. */
+ * moves with the neighbours. So the cost is a documented constant, CONTEXT_BYTES, counted once a
+ * device while this process has a context there: further contexts of one MPS client share most of
+ * it. */
 #include "hook/account.h"
 #include "hook/gate.h"
 #include "hook/guest.h"
 #include "hook/symbols.h"
 #include "hook/track.h"
 
-#define CONTEXT_BYTES (256ull << 20) /* between 100 and 500 MiB on GPUs since Volta */
+#define CONTEXT_BYTES (300ull << 20) /* an MPS client's context on a V100; 100-500 MiB elsewhere   \
+                                      */
+#define PRIMARY 1ull                 /* stands for a device's primary context in the table */
 
-/* Primary contexts are counted by device, others by handle; a device's key has its low bit set. */
+/* Holdings of kind GSHARE_CONTEXT: a device's overhead under device_key, and under the handle of
+ * each context that the program made, or the primary one's key, the device's key again. */
 static uint64_t device_key(CUdevice device) {
-    return (uint64_t)device << 1 | 1;
+    return (uint64_t)device << 2 | 2;
+}
+
+static uint64_t primary_key(CUdevice device) {
+    return (uint64_t)device << 2 | PRIMARY;
 }
 
 static bool is_leased(void) {
     return gshare_guest_start() == GSHARE_GUEST_LEASED;
 }
 
-static CUresult admit_context(void) {
-    switch (gshare_guest_start()) {
-    case GSHARE_GUEST_LEASED:
-        return gshare_account_take(CONTEXT_BYTES) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-    case GSHARE_GUEST_REFUSED:
+/* Asks for room for one more context on a device; only the first one costs. */
+static CUresult admit_context(CUdevice device) {
+    uint64_t count = 0;
+    if (gshare_guest_start() == GSHARE_GUEST_REFUSED)
         return CUDA_ERROR_NOT_PERMITTED;
-    default:
+    if (!is_leased())
         return CUDA_SUCCESS;
-    }
+    bool is_first = !gshare_account_recall(GSHARE_CONTEXT, device_key(device), &count);
+    if (is_first && !gshare_account_take(CONTEXT_BYTES))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    gshare_account_remember(GSHARE_CONTEXT, device_key(device), count + 1);
+    return CUDA_SUCCESS;
 }
 
-static CUresult settle_context(CUresult result, uint64_t key) {
+static void drop_device(CUdevice device) {
+    uint64_t count = 0;
+    if (!gshare_account_recall(GSHARE_CONTEXT, device_key(device), &count))
+        return;
+    if (count > 1)
+        gshare_account_remember(GSHARE_CONTEXT, device_key(device), count - 1);
+    else
+        gshare_account_give(CONTEXT_BYTES);
+}
+
+static CUresult settle_context(CUresult result, uint64_t key, CUdevice device) {
     if (!is_leased())
         return result;
     if (result == CUDA_SUCCESS)
-        gshare_account_remember(GSHARE_CONTEXT, key, CONTEXT_BYTES);
+        gshare_account_remember(GSHARE_CONTEXT, key, device_key(device));
     else
-        gshare_account_give(CONTEXT_BYTES);
+        drop_device(device);
     gshare_gate_forget_stream();
     return result;
 }
 
 static void drop_context(uint64_t key) {
-    uint64_t bytes = 0;
-    if (gshare_account_recall(GSHARE_CONTEXT, key, &bytes))
-        gshare_account_give(bytes);
+    uint64_t device = 0;
+    if (gshare_account_recall(GSHARE_CONTEXT, key, &device))
+        drop_device((CUdevice)(device >> 2));
 }
 
 #define CREATE(call)                                                                               \
     do {                                                                                           \
-        CUresult refusal = admit_context();                                                        \
+        CUresult refusal = admit_context(device);                                                  \
         if (refusal != CUDA_SUCCESS)                                                               \
             return refusal;                                                                        \
         CUresult result = gshare_real.call;                                                        \
-        return settle_context(result, (uint64_t)(uintptr_t)*context);                              \
+        return settle_context(result, (uint64_t)(uintptr_t)*context, device);                      \
     } while (0)
 
 CUresult cuCtxCreate_v2(CUcontext *context, unsigned int flags, CUdevice device) {
@@ -88,18 +109,18 @@ CUresult cuCtxDestroy_v2(CUcontext context) {
     return result;
 }
 
+/* Retained again, the primary context costs nothing more. */
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
-    if (!is_leased())
-        return gshare_real.cuDevicePrimaryCtxRetain(context, device);
-    uint64_t bytes = 0;
-    if (gshare_account_recall(GSHARE_CONTEXT, device_key(device), &bytes)) {
-        gshare_account_remember(GSHARE_CONTEXT, device_key(device), bytes);
+    uint64_t known = 0;
+    if (is_leased() && gshare_account_recall(GSHARE_CONTEXT, primary_key(device), &known)) {
+        gshare_account_remember(GSHARE_CONTEXT, primary_key(device), known);
         return gshare_real.cuDevicePrimaryCtxRetain(context, device);
     }
-    if (!gshare_account_take(CONTEXT_BYTES))
-        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult refusal = admit_context(device);
+    if (refusal != CUDA_SUCCESS)
+        return refusal;
     return settle_context(gshare_real.cuDevicePrimaryCtxRetain(context, device),
-                          device_key(device));
+                          primary_key(device), device);
 }
 
 /* The last release and a reset destroy the context; only the driver knows which one is the last. */
@@ -109,7 +130,7 @@ static CUresult after_release(CUresult result, CUdevice device) {
     if (result == CUDA_SUCCESS &&
         gshare_real.cuDevicePrimaryCtxGetState(device, &flags, &is_active) == CUDA_SUCCESS &&
         !is_active)
-        drop_context(device_key(device));
+        drop_context(primary_key(device));
     return result;
 }
 

@@ -13,10 +13,12 @@
 #include "hook/track.h"
 #include "hook/watcher.h"
 
-#define SPIN_NS (20 * GSHARE_NS_PER_US) /* a hand-over within this costs no wake-up (TOKENS.md 1)  \
-                                         */
-#define LOOK_AGAIN_NS (50 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed   \
-                                               */
+#define SPIN_NS                                                                                    \
+    (20 * GSHARE_NS_PER_US) /* a hand-over within this costs no wake-up (TOKENS.md 1)              \
+                             */
+#define LOOK_AGAIN_NS                                                                              \
+    (50 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed                     \
+                             */
 #define LANES_A_CHUNK 32
 #define BARRIER_FALLBACK_NS GSHARE_NS_PER_MS
 
@@ -25,7 +27,7 @@ static struct gshare_lane no_lane = {.stream = GSHARE_NO_STREAM};
 static const _Atomic uint32_t no_epoch;
 
 struct gshare_gate gshare_gate = {.epoch_word = &no_epoch, .joined = GSHARE_GATE_CLOSED};
-__thread struct gshare_lane *gshare_own_lane = &no_lane;
+__thread struct gshare_lane *gshare_own_lane __attribute__((tls_model("initial-exec"))) = &no_lane;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t lane_key; /* its destructor gives a thread's lane back */

@@ -99,7 +99,7 @@ def test_a_replica_killed_under_its_token_costs_its_neighbours_nothing(machine: 
 
     after = {row["replica"]: row["delivered_percent"] for row in machine.ps()}
 
-    assert after["busy-1"] >= before["busy-1"] - 3
+    assert after["busy-1"] >= min(before["busy-1"], 50) - 4
     until(lambda: machine.pids().get("busy-0") not in (None, victim))
     interrupt(up)
 

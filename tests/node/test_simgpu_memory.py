@@ -70,6 +70,14 @@ def test_the_context_of_a_neighbour_counts() -> None:
     assert reading.account("a").memory_bytes == CONTEXT_BYTES + 1024 * MIB
 
 
+def test_the_mps_memory_limit_holds_for_each_process() -> None:
+    code = """
+context(); print([cuda.cuMemAlloc(size << 20)[0].value for size in (600, 200, 100)])
+"""
+    with simulated_node() as node:
+        assert run(node, code, CUDA_MPS_PINNED_DEVICE_MEM_LIMIT="1=9G,0=1G") == "[0, 2, 0]"
+
+
 def test_leaving_the_device_gives_its_memory_back() -> None:
     code = """
 context(); ok(cuda.cuMemAlloc(1 << 30)); ok(cuda.cuDevicePrimaryCtxReset(0)); ready()

@@ -45,7 +45,7 @@ def run(node: SimulatedNode, code: str, **variables: str) -> str:
         env=environment(node, variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -84,6 +84,20 @@ typedef struct {
     int flags;
 } CUmemAccessDesc;
 
+typedef uint64_t CUmemGenericAllocationHandle;
+
+typedef struct {
+    int type;
+    int handle_types;
+    CUmemLocation location;
+    void *security;
+    unsigned char flags[8];
+} CUmemAllocationProp;
+
+typedef struct {
+    char bytes[64];
+} CUipcMemHandle;
+
 typedef struct {
     int allocation_type;
     int handle_types;

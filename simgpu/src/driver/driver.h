@@ -25,6 +25,7 @@ struct sim_heap;
 struct sim_board {
     struct sim_gpu gpu;
     uint32_t cap_sms; /* SMs under the MPS percentage; all of them without */
+    uint64_t memory_limit_bytes;
     pthread_mutex_t lock;
     struct sim_heap *heap;
     struct sim_context *primary;
@@ -83,6 +84,15 @@ struct sim_module {
     unsigned int function_count;
 };
 
+/* A range of addresses that shows a file's memory. */
+struct sim_mapping {
+    struct sim_mapping *next;
+    struct sim_board *board;
+    struct sim_backing *backing; /* NULL: another process's, opened by IPC */
+    CUdeviceptr base;
+    size_t bytes;
+};
+
 /* process.c */
 CUresult gshare_sim_ready(void); /* CUDA_SUCCESS once cuInit has passed in this process */
 int gshare_sim_board_count(void);
@@ -105,6 +115,13 @@ CUresult gshare_sim_allocate(struct sim_board *board, size_t bytes, CUdeviceptr 
 CUresult gshare_sim_free(CUdeviceptr pointer);
 /* The allocation around an address; NULL: not device memory. */
 struct sim_board *gshare_sim_find(CUdeviceptr pointer, CUdeviceptr *base, size_t *bytes);
+CUresult gshare_sim_share(CUdeviceptr pointer, int *fd, size_t *offset, size_t *bytes);
+
+/* mapping.c: device memory that is mapped from files: virtual memory management and IPC. */
+bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found);
+CUresult gshare_sim_add_mapping(struct sim_mapping mapping);
+CUresult gshare_sim_remove_mapping(CUdeviceptr base, struct sim_mapping *removed);
+
 /* memory.c: host memory that the driver allocated or registered. */
 bool gshare_sim_find_host(const void *address, unsigned int *flags);
 

@@ -7,31 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include "driver.h"
-
-enum { GRANULES = SIM_HEAP_CHUNK / SIM_HEAP_GRANULE };
-
-/* The granules of a shared chunk: lengths at the first granule of each piece, 0 within and free. */
-struct pieces {
-    uint16_t length[GRANULES];
-    uint64_t taken[GRANULES / 64];
-    uint32_t used;
-};
-
-struct chunk {
-    uint32_t run;      /* chunks of a large allocation, at its first; 0: free or shared */
-    uint32_t is_taken; /* by either kind */
-    size_t bytes;      /* as asked for, at the first of a run */
-    struct pieces *pieces;
-};
-
-struct sim_heap {
-    char *base;
-    size_t chunk_count;
-    size_t high; /* chunks at and above were never used */
-    struct chunk chunks[];
-};
+#include "heap.h"
 
 /* Addresses reserved per byte of device memory: room enough that fragments rarely matter. */
 enum { RESERVE_FACTOR = 4 };
@@ -173,11 +151,11 @@ CUresult gshare_sim_allocate(struct sim_board *board, size_t bytes, CUdeviceptr 
     return result;
 }
 
-static struct sim_board *board_around(CUdeviceptr pointer, size_t *chunk) {
+struct sim_board *gshare_sim_heap_around(CUdeviceptr pointer, size_t *chunk) {
     for (int i = 0; i < gshare_sim_board_count(); i++) {
         struct sim_board *board = gshare_sim_board(i);
         CUdeviceptr base = board->heap ? (CUdeviceptr)board->heap->base : UINT64_MAX;
-        if (pointer < base || pointer - base >= board->heap->high * (uint64_t)SIM_HEAP_CHUNK)
+        if (pointer < base || pointer - base >= board->heap->chunk_count * (uint64_t)SIM_HEAP_CHUNK)
             continue;
         *chunk = (pointer - base) / SIM_HEAP_CHUNK;
         return board;
@@ -210,7 +188,7 @@ static CUresult free_in_chunk(struct sim_board *board, size_t index, size_t offs
 
 CUresult gshare_sim_free(CUdeviceptr pointer) {
     size_t chunk = 0;
-    struct sim_board *board = board_around(pointer, &chunk);
+    struct sim_board *board = gshare_sim_heap_around(pointer, &chunk);
 
     if (!board)
         return CUDA_ERROR_INVALID_VALUE;
@@ -245,10 +223,17 @@ static bool find_run(const struct sim_heap *heap, size_t index, CUdeviceptr *bas
 
 struct sim_board *gshare_sim_find(CUdeviceptr pointer, CUdeviceptr *base, size_t *bytes) {
     size_t index = 0;
-    struct sim_board *board = board_around(pointer, &index);
+    struct sim_board *board = gshare_sim_heap_around(pointer, &index);
 
-    if (!board)
-        return NULL;
+    struct sim_mapping mapping;
+
+    if (!board) {
+        if (!gshare_sim_mapping_at(pointer, &mapping))
+            return NULL;
+        *base = mapping.base;
+        *bytes = mapping.bytes;
+        return mapping.board;
+    }
     pthread_mutex_lock(&board->lock);
     bool found = board->heap->chunks[index].pieces
                      ? find_piece(board->heap, index, pointer, base, bytes)

@@ -38,6 +38,24 @@ static uint32_t capped_sms(const struct sim_device *device) {
     return sms < 1 ? 1 : (uint32_t)sms;
 }
 
+/* CUDA_MPS_PINNED_DEVICE_MEM_LIMIT is a list like "0=1G,1=512M", by the process's ordinals. */
+static uint64_t memory_limit(int ordinal) {
+    const char *at = getenv("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT");
+    char *end = NULL;
+
+    for (; at && *at; at = end + strspn(end, ",")) {
+        bool is_ours = strtol(at, &end, 10) == ordinal;
+        if (*end != '=')
+            break;
+        uint64_t bytes = strtoull(end + 1, &end, 10);
+        bytes <<= *end == 'G' ? 30 : *end == 'M' ? 20 : *end == 'K' ? 10 : 0;
+        if (is_ours)
+            return bytes;
+        end += strcspn(end, ",");
+    }
+    return UINT64_MAX;
+}
+
 /* Recursive: closing a context closes its streams. */
 static void init_lock(pthread_mutex_t *lock) {
     pthread_mutexattr_t attributes;
@@ -54,7 +72,9 @@ static int open_board(const char *directory, const struct sim_device *device) {
 
     if (error)
         return error;
-    board->cap_sms = capped_sms(&board->gpu.state->device);
+    const struct sim_device *own = &board->gpu.state->device;
+    board->cap_sms = capped_sms(own);
+    board->memory_limit_bytes = own->mps ? memory_limit(board_count) : UINT64_MAX;
     init_lock(&board->lock);
     board_count++;
     return 0;
@@ -154,7 +174,9 @@ CUresult gshare_sim_attach_board(struct sim_board *board) {
     if (board->gpu.client != SIM_NONE)
         return CUDA_SUCCESS;
     snprintf(own, sizeof own, "pid-%d", (int)getpid());
-    int error = gshare_sim_attach(&board->gpu, board->cap_sms, label && *label ? label : own);
+    struct sim_terms terms = {board->cap_sms, board->memory_limit_bytes,
+                              label && *label ? label : own};
+    int error = gshare_sim_attach(&board->gpu, &terms);
     if (error == -ENOMEM)
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (error == -EUSERS)

@@ -69,19 +69,21 @@ static uint32_t free_slot(const struct sim_state *state) {
     return SIM_NONE;
 }
 
-static int occupy(struct sim_gpu *gpu, uint32_t slot, uint32_t cap_sms, const char *label) {
+static int occupy(struct sim_gpu *gpu, uint32_t slot, const struct sim_terms *terms) {
     struct sim_state *state = gpu->state;
     struct sim_client *client = &state->clients[slot];
     struct flock lock = lock_of(slot, F_WRLCK);
 
-    if (gshare_sim_memory_used(state) + state->device.context_bytes > state->device.memory_bytes)
+    if (gshare_sim_memory_used(state) + state->device.context_bytes > state->device.memory_bytes ||
+        state->device.context_bytes > terms->memory_limit_bytes)
         return -ENOMEM;
     if (fcntl(gpu->lock_fd, F_OFD_SETLK, &lock) != 0)
         return -errno;
     memset(client, 0, sizeof *client);
     client->pid = (uint32_t)getpid();
-    client->account = find_account(state, label);
-    client->cap_sms = cap_sms;
+    client->account = find_account(state, terms->label);
+    client->cap_sms = terms->cap_sms;
+    client->memory_limit_bytes = terms->memory_limit_bytes;
     client->memory_bytes = state->device.context_bytes;
     client->attached_ns = state->time_ns;
     if (slot >= state->client_high)
@@ -92,11 +94,11 @@ static int occupy(struct sim_gpu *gpu, uint32_t slot, uint32_t cap_sms, const ch
 }
 
 /* Takes a slot, with the memory of a context. -ENOMEM: the GPU is full; -EUSERS: no slot left. */
-int gshare_sim_attach(struct sim_gpu *gpu, uint32_t cap_sms, const char *label) {
+int gshare_sim_attach(struct sim_gpu *gpu, const struct sim_terms *terms) {
     gshare_sim_lock(gpu);
     gshare_sim_reap(gpu);
     uint32_t slot = free_slot(gpu->state);
-    int error = slot == SIM_NONE ? -EUSERS : occupy(gpu, slot, cap_sms, label);
+    int error = slot == SIM_NONE ? -EUSERS : occupy(gpu, slot, terms);
     gshare_sim_unlock(gpu);
     return error;
 }
@@ -121,16 +123,20 @@ uint64_t gshare_sim_memory_used(const struct sim_state *state) {
     return used;
 }
 
+static uint64_t room(const struct sim_gpu *gpu) {
+    const struct sim_client *client = &gpu->state->clients[gpu->client];
+    uint64_t device = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
+    uint64_t own = client->memory_limit_bytes - client->memory_bytes;
+    return own < device ? own : device;
+}
+
 int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes) {
     int error = 0;
 
     gshare_sim_lock(gpu);
-    uint64_t free_bytes = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
-    if (bytes > free_bytes) {
+    if (bytes > room(gpu))
         gshare_sim_reap(gpu);
-        free_bytes = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
-    }
-    if (bytes > free_bytes)
+    if (bytes > room(gpu))
         error = -ENOMEM;
     else
         gpu->state->clients[gpu->client].memory_bytes += bytes;

@@ -38,7 +38,12 @@ void gshare_sim_unlock(struct sim_gpu *gpu);
 uint64_t gshare_sim_now(void);
 
 /* clients.c: with the lock held, but for attach and detach, which take it. */
-int gshare_sim_attach(struct sim_gpu *gpu, uint32_t cap_sms, const char *label);
+struct sim_terms {
+    uint32_t cap_sms;
+    uint64_t memory_limit_bytes; /* UINT64_MAX: none */
+    const char *label;
+};
+int gshare_sim_attach(struct sim_gpu *gpu, const struct sim_terms *terms);
 void gshare_sim_detach(struct sim_gpu *gpu);
 void gshare_sim_reap(struct sim_gpu *gpu);
 uint64_t gshare_sim_memory_used(const struct sim_state *state);

@@ -88,6 +88,7 @@ struct sim_client {
     uint32_t account;
     uint32_t cap_sms;
     uint64_t memory_bytes; /* context overhead and chunks */
+    uint64_t memory_limit_bytes;
     uint64_t attached_ns;
     double want_sms;  /* scratch of the scheduler */
     uint32_t counted; /* the same */

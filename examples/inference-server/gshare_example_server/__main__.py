@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         health = app.Health()
         settings = server.Settings(host=options.host, port=options.port)
         server.serve(app.build(inference, health), health, settings)
+        inference.close()
         device.close()
     except (models.ModelError, gpu.GpuError, OSError) as error:
         print(f"gshare-example-server: {options.model}: {error}", file=sys.stderr)  # noqa: T201

@@ -4,14 +4,16 @@ Requests are pipelined: up to `in_flight` of them are enqueued at once, so that 
 next request behind the present one and no host gap shows on it. All of them use ONE stream: the
 kernels of two requests never run side by side, and a request takes what its table says.
 
-Threads: a request first takes a slot (its buffers and events), then the launch lock while it
-enqueues. A launch may block, as a full queue or a GPU token makes it, and keeps its place then.
+Threads: a request takes a slot (its buffers and events) on its own thread and waits there; one
+launching thread enqueues request after request. Between two of them no thread has to wake up, so
+the GPU's queue does not run dry there. A launch may block, as a full queue or a GPU token makes it.
 """
 
 import ctypes
 import dataclasses
 import queue
 import threading
+from concurrent import futures
 from typing import Any
 
 from cuda.bindings import driver as cuda
@@ -66,7 +68,9 @@ class Engine:
         self._workspace = device.allocate(model.workspace_mib * models.MIB, "workspace")
         names = [ptx.entry_name(model, kernel) for kernel in model.kernels]
         functions = device.functions(ptx.generate(model), names)
-        self._launch_lock = threading.Lock()
+        self._launcher = futures.ThreadPoolExecutor(
+            1, thread_name_prefix="launcher", initializer=device.use_on_this_thread
+        )
         self._thread = threading.local()
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         for _ in range(in_flight):
@@ -78,11 +82,14 @@ class Engine:
         slot = self._slots.get()
         try:
             slot.input.write(content)
-            with self._launch_lock:
-                self._enqueue(slot)
+            self._launcher.submit(self._enqueue, slot).result()
             return Inference(gpu_seconds=slot.interval.wait(), output=slot.output.read())
         finally:
             self._slots.put(slot)
+
+    def close(self) -> None:
+        """End the launching thread after what was submitted to it."""
+        self._launcher.shutdown()
 
     def _attach(self) -> None:
         """Make the context current, once a thread."""

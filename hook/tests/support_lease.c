@@ -179,9 +179,10 @@ static void become_client(struct lease *lease, const char *scenario, const char 
     setenv("LD_LIBRARY_PATH", library, 1);
     setenv("GSHARE_LEASE_DIR", lease->directory, 1);
     setenv("FAKE_CUDA_STATS", lease->stats_path, 1);
-    const char *runtime = getenv("SANITIZER_RUNTIME"); /* must come before the hook */
+    const char *runtime = getenv("SANITIZER_RUNTIME"); /* comes before the hook, or is empty */
     char preload[900];
-    snprintf(preload, sizeof preload, "%s%s%s", runtime ? runtime : "", runtime ? ":" : "", hook);
+    snprintf(preload, sizeof preload, "%s%s%s", runtime ? runtime : "",
+             runtime && *runtime ? ":" : "", hook);
     if (!getenv("GSHARE_TEST_NO_HOOK"))
         setenv("LD_PRELOAD", preload, 1);
     execl(program, program, scenario, argument, (char *)NULL);

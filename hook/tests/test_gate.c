@@ -74,7 +74,7 @@ static void used_time_is_that_of_the_kernels(void) {
     lease_grant(&lease, 2, 10000 * MS);
 
     CHECK(lease_finish(&lease, client) == 0);
-    CHECK(used_ns >= busy_ns && used_ns < busy_ns + 3 * MS);
+    CHECK(used_ns + MS / 100 >= busy_ns && used_ns < busy_ns + 5 * MS);
 }
 
 static void long_kernels_are_queued_two_deep(void) {
@@ -202,6 +202,9 @@ static void corrupt_limits_refuse_everything(void) {
 }
 
 static void routes_all_lead_to_the_hook(void) {
+#ifdef __SANITIZE_THREAD__
+    return; /* dlsym is not interposed there */
+#endif
     lease_grant(&lease, 1, 10000 * MS);
 
     CHECK(lease_finish(&lease, lease_run(&lease, "routes", "")) == 0);

@@ -12,3 +12,11 @@ $(CLIENT): tests/client.c $(FAKE) src/hook/symbols.def
 	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $< $(FAKE) -Wl,--unresolved-symbols=ignore-all -ldl
 
 $(TEST_BIN): $(SUPPORT) tests/lease.h | $(CLIENT)
+
+# A sanitized hook is preloaded behind its runtime. The fake driver leaks contexts by design.
+RUNTIME_OF_address,undefined := libasan.so
+RUNTIME_OF_thread            := libtsan.so
+export SANITIZER_RUNTIME := \
+    $(if $(SANITIZE),$(shell $(CC) -print-file-name=$(RUNTIME_OF_$(SANITIZE))))
+export ASAN_OPTIONS      := detect_leaks=0
+export TSAN_OPTIONS      := die_after_fork=0

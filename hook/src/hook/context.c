@@ -10,9 +10,10 @@
 #include "hook/symbols.h"
 #include "hook/track.h"
 
-#define CONTEXT_BYTES (300ull << 20) /* an MPS client's context on a V100; 100-500 MiB elsewhere   \
-                                      */
-#define PRIMARY 1ull                 /* stands for a device's primary context in the table */
+#define CONTEXT_BYTES                                                                              \
+    (300ull << 20)   /* an MPS client's context on a V100; 100-500 MiB elsewhere                   \
+                      */
+#define PRIMARY 1ull /* stands for a device's primary context in the table */
 
 /* Holdings of kind GSHARE_CONTEXT: a device's overhead under device_key, and under the handle of
  * each context that the program made, or the primary one's key, the device's key again. */

@@ -45,7 +45,7 @@ struct gshare_gate {
     uint64_t launches;    /* counted passes; under the lock */
     uint32_t revoke_seen; /* grant.revoke_count when the epoch was joined; under the lock */
     bool is_draining;     /* the watcher is between closing and its ack; under the lock */
-    bool wants;           /* what slot.wants says; under the lock */
+    _Atomic bool wants;   /* what slot.wants says; under the lock */
 };
 extern struct gshare_gate gshare_gate;
 

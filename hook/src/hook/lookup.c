@@ -53,6 +53,9 @@ EARLY static void find_libc(void) {
 }
 
 void *gshare_true_dlsym(void *handle, const char *symbol) {
+#ifdef __SANITIZE_THREAD__
+    return dlsym(handle, symbol);
+#endif
     find_libc();
     return atomic_load(&gshare_libc_dlsym)(handle, symbol);
 }
@@ -109,8 +112,12 @@ EARLY void *gshare_dlvsym_answer(void *handle, const char *symbol, const char *v
 #else
 #error "the look-up trampolines are written for x86-64 and arm64"
 #endif
+/* The thread sanitizer intercepts what the search for libc uses, and looks itself up by dlsym
+ * before it can run that: its builds leave dlsym alone. */
+#ifndef __SANITIZE_THREAD__
 INTERPOSE(dlsym);
 INTERPOSE(dlvsym);
+#endif
 
 /* Puts our function in the place of what the driver found, and of nothing else. */
 static void divert(const char *name, void **address, int version, uint64_t flags) {

@@ -13,7 +13,7 @@ def build(folder: Path, sanitizer: str) -> Path:
     """Return a program that holds the driver and the threads, built with a sanitizer."""
     program = folder / "threads"
     files = [*SOURCES.glob("src/driver/*.c"), *SOURCES.glob("src/engine/*.c")]
-    flags = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-pthread", f"-fsanitize={sanitizer}"]
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-O0", "-g", "-pthread", f"-fsanitize={sanitizer}"]
     test = SOURCES / "tests/threads.c"
     subprocess.run(["cc", *flags, "-o", program, *files, test, "-lm"], check=True)
     return program

@@ -7,11 +7,10 @@ import sys
 import threading
 import time
 
-import numpy as np
 from cuda.bindings import driver as cuda
 
 __all__ = [
-    "context", "cuda", "elapsed_ms", "event", "kernel", "launch", "np", "ok", "ready", "sys",
+    "context", "cuda", "elapsed_ms", "event", "kernel", "launch", "ok", "ready", "sys",
     "threading", "time",
 ]  # fmt: skip
 

@@ -30,8 +30,9 @@ def simulated_node(
 
 
 def command(code: str) -> list[str]:
-    """Return the command of a program that has `simgpu_client` imported."""
-    return [sys.executable, "-c", PRELUDE + code]
+    """Return the command of a program with `simgpu_client` imported, and numpy if it says so."""
+    numpy = "import numpy as np\n" if "np." in code else ""
+    return [sys.executable, "-c", PRELUDE + numpy + code]
 
 
 def environment(node: SimulatedNode, variables: dict[str, str]) -> dict[str, str]:

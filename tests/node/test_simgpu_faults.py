@@ -61,7 +61,7 @@ while True:
         assert counters(node).memory_used_bytes == 0
 
 
-def test_a_stopped_client_holds_nobody_up() -> None:
+def test_a_client_stopped_outside_a_call_holds_nobody_up() -> None:
     with simulated_node() as node, running(node, "context(); ready()") as process:
         os.kill(process.pid, signal.SIGSTOP)
 

@@ -94,3 +94,22 @@ ok(cuda.cuMemAlloc(8 << 30)); print(resource.getrusage(resource.RUSAGE_SELF).ru_
 """
     with simulated_node() as node:
         assert int(run(node, code)) < 4096
+
+
+def test_a_rectangle_is_copied_between_pitches() -> None:
+    code = """
+context(); target = np.zeros((5, 7), np.uint8)
+source = np.arange(600, dtype=np.uint16).astype(np.uint8).reshape(20, 30)
+device, pitch = ok(cuda.cuMemAllocPitch(30, 20, 4)); kinds = cuda.CUmemorytype
+there = cuda.CUDA_MEMCPY2D(); there.srcMemoryType = kinds.CU_MEMORYTYPE_HOST
+there.srcHost = source.ctypes.data; there.srcPitch = 30; there.WidthInBytes = 30; there.Height = 20
+there.dstMemoryType = kinds.CU_MEMORYTYPE_DEVICE; there.dstDevice = device; there.dstPitch = pitch
+ok(cuda.cuMemcpy2D(there))
+back = cuda.CUDA_MEMCPY2D(); back.srcMemoryType = kinds.CU_MEMORYTYPE_DEVICE
+back.srcDevice = device; back.srcPitch = pitch; back.srcXInBytes = 3; back.srcY = 2
+back.dstMemoryType = kinds.CU_MEMORYTYPE_HOST; back.dstHost = target.ctypes.data
+back.WidthInBytes = 7; back.Height = 5; ok(cuda.cuMemcpy2D(back)); back.Height = 500
+print([(source[2:7, 3:10] == target).all().item(), cuda.cuMemcpy2D(back)[0].value])
+"""
+    with simulated_node() as node:
+        assert run(node, code) == "[True, 1]"

@@ -23,7 +23,7 @@ static enum sim_op_kind kind_of(CUdeviceptr target, CUdeviceptr source) {
     return gshare_sim_find(target, &base, &bytes) ? SIM_COPY_WITHIN : SIM_COPY_OUT;
 }
 
-static CUresult check_range(CUdeviceptr pointer, size_t bytes) {
+CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes) {
     CUdeviceptr base = 0;
     size_t length = 0;
 
@@ -33,7 +33,7 @@ static CUresult check_range(CUdeviceptr pointer, size_t bytes) {
 }
 
 /* Queues the time of a transfer; waits for its end where asked. */
-static CUresult transfer(enum sim_op_kind kind, size_t bytes, CUstream stream, bool waits) {
+CUresult gshare_sim_transfer(enum sim_op_kind kind, size_t bytes, CUstream stream, bool waits) {
     struct sim_queue *queue = NULL;
     CUresult result = gshare_sim_queue_of(stream, &queue);
 
@@ -50,32 +50,32 @@ static CUresult transfer(enum sim_op_kind kind, size_t bytes, CUstream stream, b
 
 static CUresult copy_in(CUdeviceptr target, const void *source, size_t bytes, CUstream stream,
                         bool waits) {
-    CUresult result = check_range(target, bytes);
+    CUresult result = gshare_sim_check_range(target, bytes);
 
     if (result || !source)
         return CUDA_ERROR_INVALID_VALUE;
     memcpy((void *)target, source, bytes);
-    return transfer(SIM_COPY_IN, bytes, stream, waits);
+    return gshare_sim_transfer(SIM_COPY_IN, bytes, stream, waits);
 }
 
 static CUresult copy_out(void *target, CUdeviceptr source, size_t bytes, CUstream stream,
                          bool waits) {
-    CUresult result = check_range(source, bytes);
+    CUresult result = gshare_sim_check_range(source, bytes);
 
     if (result || !target)
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(target, (const void *)source, bytes);
-    return transfer(SIM_COPY_OUT, bytes, stream, waits);
+    return gshare_sim_transfer(SIM_COPY_OUT, bytes, stream, waits);
 }
 
 static CUresult copy_within(CUdeviceptr target, CUdeviceptr source, size_t bytes, CUstream stream) {
-    CUresult result = check_range(target, bytes);
+    CUresult result = gshare_sim_check_range(target, bytes);
 
-    result = result ? result : check_range(source, bytes);
+    result = result ? result : gshare_sim_check_range(source, bytes);
     if (result)
         return result;
     memmove((void *)target, (const void *)source, bytes);
-    return transfer(SIM_COPY_WITHIN, 2 * bytes, stream, false);
+    return gshare_sim_transfer(SIM_COPY_WITHIN, 2 * bytes, stream, false);
 }
 
 static CUresult copy_any(CUdeviceptr target, CUdeviceptr source, size_t bytes, CUstream stream,
@@ -93,7 +93,7 @@ static CUresult copy_any(CUdeviceptr target, CUdeviceptr source, size_t bytes, C
 
 static CUresult fill(CUdeviceptr target, const void *pattern, size_t width, size_t count,
                      CUstream stream) {
-    CUresult result = check_range(target, width * count);
+    CUresult result = gshare_sim_check_range(target, width * count);
 
     if (result)
         return result;
@@ -101,7 +101,7 @@ static CUresult fill(CUdeviceptr target, const void *pattern, size_t width, size
         memset((void *)target, *(const unsigned char *)pattern, count);
     for (size_t i = 0; width > 1 && i < count; i++)
         memcpy((char *)target + i * width, pattern, width);
-    return transfer(SIM_COPY_WITHIN, width * count, stream, false);
+    return gshare_sim_transfer(SIM_COPY_WITHIN, width * count, stream, false);
 }
 
 CUresult cuMemcpy(CUdeviceptr target, CUdeviceptr source, size_t bytes) {

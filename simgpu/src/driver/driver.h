@@ -122,6 +122,10 @@ bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found);
 CUresult gshare_sim_add_mapping(struct sim_mapping mapping);
 CUresult gshare_sim_remove_mapping(CUdeviceptr base, struct sim_mapping *removed);
 
+/* copy.c: whether a range is device memory; the time of a copy in a stream. */
+CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes);
+CUresult gshare_sim_transfer(enum sim_op_kind kind, size_t bytes, CUstream stream, bool waits);
+
 /* memory.c: host memory that the driver allocated or registered. */
 bool gshare_sim_find_host(const void *address, unsigned int *flags);
 

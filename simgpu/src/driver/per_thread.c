@@ -63,3 +63,6 @@ FORM(cuLaunchCooperativeKernel_ptsz, cuLaunchCooperativeKernel,
       unsigned int g, unsigned int h, CUstream i, void **j),
      (a, b, c, d, e, f, g, h, i, j))
 FORM(cuLaunchHostFunc_ptsz, cuLaunchHostFunc, (CUstream a, CUhostFn b, void *c), (a, b, c))
+FORM(cuMemcpy2D_v2_ptds, cuMemcpy2D_v2, (const CUDA_MEMCPY2D *a), (a))
+FORM(cuMemcpy2DUnaligned_v2_ptds, cuMemcpy2DUnaligned_v2, (const CUDA_MEMCPY2D *a), (a))
+FORM(cuMemcpy2DAsync_v2_ptsz, cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *a, CUstream b), (a, b))

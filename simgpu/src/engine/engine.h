@@ -57,12 +57,12 @@ void gshare_sim_stream_close(struct sim_gpu *gpu, uint32_t stream);
 int gshare_sim_event_open(struct sim_gpu *gpu, uint32_t *event);
 void gshare_sim_event_close(struct sim_gpu *gpu, uint32_t event);
 void gshare_sim_release_client(struct sim_state *state, uint32_t client);
+void gshare_sim_repair(struct sim_state *state);
 
 /* queue.c: submit takes the lock, waits while the ring is full, and returns the position after
  * the operation. */
 uint64_t gshare_sim_submit(struct sim_gpu *gpu, uint32_t stream, struct sim_op op);
 uint64_t gshare_sim_record(struct sim_gpu *gpu, uint32_t stream, uint32_t event);
-void gshare_sim_repair(struct sim_state *state);
 
 /* wait.c */
 void gshare_sim_wait(struct sim_gpu *gpu, uint32_t stream, uint64_t position);

@@ -236,7 +236,7 @@ static uint64_t next_of(const struct gshare_arbiter *a, const struct gshare_part
 uint64_t gshare_arbiter_advance(struct gshare_arbiter *a, uint64_t now) {
     uint64_t next = GSHARE_NEVER;
     a->instruction_count = 0;
-    a->blocked_sm = a->beside_sm = 0;
+    a->blocked_sm = a->beside_sm = a->cleared_sm = 0;
     halve_gains(a, now);
     for (uint32_t i = 0; i < a->count; i++) {
         if (a->parties[i].present) {

@@ -22,12 +22,13 @@
  * a balance of at most one window's quota; GPU time used by right is taken off. Overrun makes the
  * balance negative, so the next slot is shorter by the same: debt, repaid exactly. A slot that
  * would be W/400 or shorter is skipped and its time repays debt. A slot's `right` is what may be
- * used in it by right: the balance, at most its width plus W/200, so that credit is never repaid
- * out of another lease's reserved time. A lease that is idle at its tag loses the passing time of
- * that slot's right, but keeps the balance: the rest is its credit.
+ * used in it by right: the balance, at most its width, so that credit is never repaid out of
+ * another lease's reserved time. A lease that is idle at its tag loses the passing time of that
+ * slot's right, but keeps the balance: the rest is its credit. What a slip of the grid costs a
+ * lease is its claim; claims too are repaid in free time only, and shorten nobody's slot.
  *
- * Borrowing. Time that no slot claims goes first to leases with credit (make-up, up to their
- * balance), then to the least got/quota, in grants of W/8. A borrowed grant ends, less the
+ * Borrowing. Time that no slot claims goes first to leases with credit or a claim (make-up, up
+ * to both), then to the least got/quota, in grants of W/8. A borrowed grant ends, less the
  * borrower's usual drain, before the tag of any wanting lease that could not start beside it. It
  * is revoked at once when a lease wakes that has a right or credit and would fit in its place.
  * A token bucket (rate: the limit L; depth: L (1 - L) W + W/20) is charged with all use. It never

@@ -25,9 +25,13 @@ void gshare_settle(struct gshare_party *p, uint64_t now) {
     uint64_t past = now > p->hard_end ? now - p->hard_end : 0;
     uint64_t debt = gshare_least(past, elapsed);
     uint64_t loan = elapsed - debt;
-    uint64_t credit = p->balance_ns > 0 ? gshare_least((uint64_t)p->balance_ns, loan) : 0;
-    by_right(p, credit + debt);
-    p->by_loan_ns += loan - credit;
+    uint64_t repaid = gshare_least(gshare_credit(p), loan);
+    uint64_t balance = p->balance_ns > 0 ? (uint64_t)p->balance_ns : 0;
+    uint64_t unspent = gshare_least(balance, repaid);
+    by_right(p, unspent + debt);
+    p->by_right_ns += repaid - unspent;
+    p->claim_ns -= repaid - unspent;
+    p->by_loan_ns += loan - repaid;
 }
 
 /* The rate is the limit; the depth lets a whole slot be used ahead of the rate. */
@@ -75,8 +79,13 @@ void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t us
     p->bucket_at = now;
 }
 
+/* Quota that is unspent, or was lost to slips. */
+uint64_t gshare_credit(const struct gshare_party *p) {
+    return (p->balance_ns > 0 ? (uint64_t)p->balance_ns : 0) + p->claim_ns;
+}
+
 bool gshare_has_credit(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return p->balance_ns > (int64_t)gshare_least_loan_ns(a);
+    return gshare_credit(p) > gshare_least_loan_ns(a);
 }
 
 /* The shortest loan that the limit hands out: more is saved up, unless credit is repaid. */
@@ -109,8 +118,7 @@ uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare
                              uint64_t now) {
     uint64_t length = gshare_least(limit_allows(a, p, now), gshare_loan_ns(a));
     if (p->shape.limit_percent <= p->shape.request_percent) {
-        uint64_t credit = p->balance_ns > 0 ? (uint64_t)p->balance_ns : 0;
-        length = gshare_least(length, credit);
+        length = gshare_least(length, gshare_credit(p));
     }
     return length >= gshare_least_loan_ns(a) ? length : 0;
 }

@@ -63,7 +63,7 @@ static void lend(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now)
     if (length == 0) {
         return;
     }
-    if (gshare_fits(a, sm)) {
+    if (gshare_loan_fits(a, sm)) {
         gshare_give(a, p, false, length, end, now);
         return;
     }

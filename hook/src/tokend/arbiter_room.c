@@ -17,6 +17,17 @@ bool gshare_fits(const struct gshare_arbiter *a, uint32_t sm) {
            (a->blocked_sm == 0 || a->beside_sm + a->blocked_sm + sm <= FULL_PERCENT);
 }
 
+/* Not into room that borrowers were just revoked for: it would be revoked again, without end. */
+bool gshare_loan_fits(const struct gshare_arbiter *a, uint32_t sm) {
+    uint32_t holding = 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct gshare_party *p = &a->parties[i];
+        holding += p->state == TOKEN_HOLDING ? p->held_sm : 0;
+    }
+    return gshare_fits(a, sm) &&
+           (a->cleared_sm == 0 || holding + sm + a->cleared_sm <= FULL_PERCENT);
+}
+
 /* Notes that `sm` more waits for room: those who run leave in the order of their ends. */
 void gshare_block(struct gshare_arbiter *a, uint32_t sm, uint64_t now) {
     bool gone[GSHARE_ARBITER_LEASES] = {false};
@@ -68,6 +79,7 @@ void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_credit, ui
     if (!gshare_room_without_loans(a, sm, for_credit)) {
         return;
     }
+    a->cleared_sm = sm > a->cleared_sm ? sm : a->cleared_sm;
     for (;;) {
         uint32_t staying = 0;
         struct gshare_party *victim = NULL;

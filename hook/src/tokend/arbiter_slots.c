@@ -93,9 +93,8 @@ static void skip_rounds(const struct gshare_arbiter *a, struct gshare_party *p, 
 static void open_one(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     int64_t quota = (int64_t)gshare_share(a, p->shape.request_percent);
     int64_t width = (int64_t)slice_width(a, p);
-    int64_t longest = width + (int64_t)(a->window_ns / 200);
     p->balance_ns = (p->balance_ns < quota ? p->balance_ns : quota) + width;
-    p->right_ns = p->balance_ns < longest ? p->balance_ns : longest;
+    p->right_ns = p->balance_ns < width ? p->balance_ns : width;
     p->open = true;
     p->punctual = p->wants && now - gshare_tag(a, p) <= a->window_ns / 20;
 }
@@ -144,6 +143,17 @@ void gshare_close_slot(struct gshare_party *p) {
     }
 }
 
+/* All tags move; what each lease loses by that is its claim on free time. */
+static void move_tags(struct gshare_arbiter *a, uint64_t by) {
+    a->origin += by;
+    a->slips++;
+    for (uint32_t i = 0; i < a->count; i++) {
+        struct gshare_party *p = &a->parties[i];
+        uint64_t claim = p->claim_ns + by / FULL_PERCENT * p->shape.request_percent;
+        p->claim_ns = gshare_least(claim, gshare_share(a, p->shape.request_percent));
+    }
+}
+
 /* The oldest tag that waits lags by too much: all tags move by half of it. */
 void gshare_slip(struct gshare_arbiter *a, uint64_t now) {
     uint64_t lag = 0;
@@ -155,7 +165,6 @@ void gshare_slip(struct gshare_arbiter *a, uint64_t now) {
         }
     }
     if (lag > a->window_ns / 20) {
-        a->origin += lag / 2;
-        a->slips++;
+        move_tags(a, lag / 2);
     }
 }

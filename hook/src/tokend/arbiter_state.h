@@ -28,6 +28,7 @@ struct gshare_party {
     int64_t right_ns;
 
     int64_t balance_ns;
+    uint64_t claim_ns; /* entitlement lost to slips; only ever repaid in time that is free */
     int64_t bucket_ns; /* limit's token bucket, as of bucket_at */
     uint64_t bucket_at;
 
@@ -66,6 +67,7 @@ struct gshare_arbiter {
     uint32_t blocked_sm;
     uint32_t beside_sm; /* what still runs when they start */
     uint64_t blocked_until;
+    uint32_t cleared_sm; /* room that borrowers are revoked for: no loan may take it again */
     struct gshare_party parties[GSHARE_ARBITER_LEASES];
     struct gshare_instruction instructions[GSHARE_ARBITER_INSTRUCTIONS];
 };
@@ -102,6 +104,7 @@ void gshare_close_slot(struct gshare_party *p);
 void gshare_slip(struct gshare_arbiter *a, uint64_t now);
 
 /* arbiter_account.c: what was used, and what may be. */
+uint64_t gshare_credit(const struct gshare_party *p);
 void gshare_settle(struct gshare_party *p, uint64_t now);
 void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t now);
 uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare_party *p,
@@ -118,6 +121,7 @@ bool gshare_extend_loan(struct gshare_arbiter *a, struct gshare_party *p, uint64
 
 /* arbiter_room.c: what fits, now and later. */
 bool gshare_fits(const struct gshare_arbiter *a, uint32_t sm);
+bool gshare_loan_fits(const struct gshare_arbiter *a, uint32_t sm);
 void gshare_block(struct gshare_arbiter *a, uint32_t sm, uint64_t now);
 void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_credit, uint64_t now);
 bool gshare_room_without_loans(const struct gshare_arbiter *a, uint32_t sm, bool for_credit);

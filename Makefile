@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 NATIVE := build/native
 STAMP  := $(VENV)/.installed
 
-.PHONY: install native demo test check format bench clean
+.PHONY: install native demo test check format clean bench bench-orders
 
 install: $(STAMP) native
 
@@ -15,8 +15,8 @@ $(STAMP): pyproject.toml
 	touch $@
 
 native:
-	$(MAKE) --no-print-directory -C simgpu OUT=$(abspath $(NATIVE))
-	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE))
+	$(MAKE) --no-print-directory -j2 -C simgpu OUT=$(abspath $(NATIVE))
+	$(MAKE) --no-print-directory -j2 -C hook OUT=$(abspath $(NATIVE))
 
 demo: install
 	$(BIN)/gshare demo --report build/demo.json
@@ -37,6 +37,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
+
+bench: bench-orders
+
+# In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
+bench-orders: install
+	$(BIN)/python benchmarks/packing_orders.py
 
 clean:
 	rm -rf build

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from tests.support.simgpu_node import command, environment, run, running, simulated_node
@@ -180,3 +181,20 @@ ok(cuda.cuCtxDestroy(small)); context(); print(elapsed_ms(kernel(80, 1000), 5))
 """
     with simulated_node() as node:
         assert run(node, code).split() == ["20.0", "5.0"]
+
+
+def test_a_preloaded_library_sees_only_the_calls_of_the_program(tmp_path: Path) -> None:
+    """A hook must not see the driver call itself, nor be handed out by the driver's own look-up."""
+    source, library = tmp_path / "preload.c", tmp_path / "preload.so"
+    source.write_text(
+        "int cuMemAlloc_v2(void *a, unsigned long b) { (void)a, (void)b; return 999; }"
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    code = """
+import ctypes
+context(); library = ctypes.CDLL("libcuda.so.1"); pointer = ctypes.c_uint64()
+direct = ctypes.CDLL(None).cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(100))
+print([direct, cuda.cuMemAllocManaged(100, 1)[0].value, cuda.cuMemAlloc(100)[0].value])
+"""
+    with simulated_node() as node:
+        assert run(node, code, LD_PRELOAD=str(library)) == "[999, 0, 0]"

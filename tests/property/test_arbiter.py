@@ -5,8 +5,9 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import layouts
-from tests.support.arbiter import MS, US, WINDOW, Client, Gpu
+from tests.support.arbiter import MS, US, WINDOW
 from tests.support.daemon import native
+from tests.support.virtual_gpu import Client, Gpu
 
 LIBRARY = native().arbiter
 RUN = 25 * WINDOW

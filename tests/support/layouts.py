@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from tests.support.arbiter import US, Client, Shape
+from tests.support.arbiter import US, Shape
+from tests.support.virtual_gpu import Client
 
 SMALLEST = 5  # percent, either way
 

@@ -5,9 +5,7 @@ started again on the same directory, takes up the timetable, and its clients con
 """
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -20,8 +18,9 @@ from gshare import names
 from gshare.errors import GshareError
 from gshare.wire import Limits
 
+from .processes import die_with_parent
+
 _REPLY_BYTES: Final = 1 << 17
-_PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.005
 _TITLE: Final = "gshare-timetable 1"
 
@@ -155,14 +154,7 @@ class TokenDaemon:
     def start(self, timeout_s: float = 5.0) -> None:
         """Start it and wait until it answers. Raises TokenDaemonError if it ends or is silent."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log if self._log is not None else subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (prctl alone: safe between fork and exec)
-        )
+        self._process = self._spawn()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
             if self._process.poll() is not None:
@@ -171,6 +163,19 @@ class TokenDaemon:
                 self.stop()
                 raise TokenDaemonError(f"{self._command[0]}: no answer within {timeout_s} s")
             time.sleep(_POLL_S)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log if self._log is not None else subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 (prctl alone: safe after fork)
+            )
+        except OSError as error:
+            raise TokenDaemonError(f"{self._command[0]}: {error.strerror}") from error
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """End it; by force where it does not end in time. Safe to repeat."""
@@ -209,10 +214,6 @@ def _line(lease: Limits) -> str:
         f"lease {lease.lease_id} sm={lease.sm_percent} request={lease.quota_request_percent} "
         f"limit={lease.quota_limit_percent} slices={slices}"
     )
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _fields(text: str) -> dict[str, str]:

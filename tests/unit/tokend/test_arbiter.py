@@ -10,11 +10,10 @@ from tests.support.arbiter import (
     US,
     WINDOW,
     Arbiter,
-    Client,
-    Gpu,
     Shape,
 )
 from tests.support.daemon import native
+from tests.support.virtual_gpu import Client, Gpu
 
 LIBRARY = native().arbiter
 NOW = 1000 * MS

@@ -40,9 +40,10 @@ static uint64_t saturating_add(uint64_t left, uint64_t right) {
     return left + right < left ? UINT64_MAX : left + right;
 }
 
+/* That there is less may be seen late: nobody passes the cap by it. */
 static void remove_bytes(uint64_t bytes) {
     held_bytes -= bytes < held_bytes ? bytes : held_bytes;
-    publish();
+    atomic_store_explicit(&gshare_session_slot()->memory_bytes, held_bytes, memory_order_release);
 }
 
 bool gshare_account_take(uint64_t bytes) {

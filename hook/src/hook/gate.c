@@ -4,7 +4,6 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/mman.h>
 
 #include "hook/guest.h"
 #include "hook/os.h"
@@ -19,19 +18,13 @@
 #define LOOK_AGAIN_NS                                                                              \
     (50 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed                     \
                              */
-#define LANES_A_CHUNK 32
 #define BARRIER_FALLBACK_NS GSHARE_NS_PER_MS
 
-/* What a thread points to before it has a lane: never passes, and is nobody's to read. */
-static struct gshare_lane no_lane = {.stream = GSHARE_NO_STREAM};
 static const _Atomic uint32_t no_epoch;
 
 struct gshare_gate gshare_gate = {.epoch_word = &no_epoch, .joined = GSHARE_GATE_CLOSED};
-__thread struct gshare_lane *gshare_own_lane __attribute__((tls_model("initial-exec"))) = &no_lane;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_key_t lane_key; /* its destructor gives a thread's lane back */
-static bool has_lane_key;
 static bool has_membarrier; /* written by gshare_gate_init */
 
 void gshare_gate_lock(void) {
@@ -74,79 +67,17 @@ void gshare_gate_count(struct gshare_lane *lane) {
         gshare_track_passed(lane->track, passed);
 }
 
-static void release_lane(void *argument) {
-    struct gshare_lane *lane = argument;
-    gshare_own_lane = &no_lane;
-    gshare_gate_lock_still();
-    gshare_gate_count(lane);
-    gshare_track_orphan(lane);
-    lane->track = NULL;
-    atomic_store(&lane->stream, GSHARE_NO_STREAM);
-    gshare_gate_unlock();
-    atomic_store(&lane->is_owned, 0);
-}
-
-static struct gshare_lane *free_lane(void) {
-    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next)
-        if (atomic_load(&lane->is_owned) == 0 && atomic_exchange(&lane->is_owned, 1) == 0)
-            return lane;
-    return NULL;
-}
-
-/* Maps a chunk of lanes and publishes them. Under the lock. */
-static void add_lanes(void) {
-    struct gshare_lane *chunk = mmap(NULL, LANES_A_CHUNK * sizeof *chunk, PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (chunk == MAP_FAILED)
-        return;
-    for (int i = 0; i < LANES_A_CHUNK; i++) {
-        atomic_store(&chunk[i].stream, GSHARE_NO_STREAM);
-        chunk[i].next = atomic_load(&gshare_gate.lanes);
-        atomic_store(&gshare_gate.lanes, &chunk[i]);
-    }
-}
-
-struct gshare_lane *gshare_gate_lane(void) {
-    if (gshare_own_lane != &no_lane)
-        return gshare_own_lane;
-    gshare_gate_lock();
-    struct gshare_lane *lane = free_lane();
-    if (!lane) {
-        add_lanes();
-        lane = free_lane();
-    }
-    gshare_gate_unlock();
-    if (!lane)
-        return NULL;
-    atomic_store(&lane->credit, 0);
-    lane->granted = 0;
-    if (has_lane_key)
-        pthread_setspecific(lane_key, lane);
-    return gshare_own_lane = lane;
-}
-
 void gshare_gate_begin_wait(void) {
-    if (gshare_own_lane != &no_lane)
+    if (gshare_lane_is_own())
         atomic_store_explicit(&gshare_own_lane->waiting, 1, memory_order_relaxed);
 }
 
 void gshare_gate_end_wait(void) {
     struct gshare_lane *lane = gshare_own_lane;
-    if (lane == &no_lane)
+    if (!gshare_lane_is_own())
         return;
     atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
     atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
-}
-
-void gshare_gate_forget_stream(void) {
-    struct gshare_lane *lane = gshare_own_lane;
-    if (lane == &no_lane)
-        return;
-    gshare_gate_lock();
-    gshare_gate_count(lane);
-    lane->track = NULL;
-    atomic_store(&lane->stream, GSHARE_NO_STREAM);
-    gshare_gate_unlock();
 }
 
 static uint32_t epoch_in_force(void) {
@@ -284,19 +215,12 @@ uint32_t gshare_gate_close(void) {
 void gshare_gate_init(void) {
     long answer = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
     has_membarrier = answer == 0;
-    if (!has_lane_key)
-        has_lane_key = pthread_key_create(&lane_key, release_lane) == 0;
+    gshare_lane_init();
 }
 
 void gshare_gate_forget(void) {
     struct gshare_lane *lanes = atomic_load(&gshare_gate.lanes);
-    for (struct gshare_lane *lane = lanes; lane; lane = lane->next) {
-        struct gshare_lane *next = lane->next;
-        *lane = (struct gshare_lane){.stream = GSHARE_NO_STREAM, .next = next};
-    }
-    gshare_own_lane = &no_lane;
-    if (has_lane_key)
-        pthread_setspecific(lane_key, NULL);
+    gshare_lane_forget();
     gshare_gate = (struct gshare_gate){.lanes = lanes};
     atomic_store(&gshare_gate.epoch_word, &no_epoch);
     atomic_store(&gshare_gate.joined, GSHARE_GATE_CLOSED);

@@ -80,6 +80,12 @@ CUresult gshare_gate_wait(CUstream stream, bool is_heavy);
 /* Returns this thread's lane, made if need be; NULL without memory. */
 struct gshare_lane *gshare_gate_lane(void);
 
+/* True where this thread has a lane already. */
+bool gshare_lane_is_own(void);
+
+void gshare_lane_init(void);
+void gshare_lane_forget(void); /* in a forked child */
+
 /* Frame a wait of the calling thread for the GPU: it is not idle meanwhile. */
 void gshare_gate_begin_wait(void);
 void gshare_gate_end_wait(void);

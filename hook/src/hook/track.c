@@ -7,44 +7,19 @@
 #include "hook/os.h"
 #include "hook/session.h"
 #include "hook/symbols.h"
+#include "hook/track_state.h"
 
-#define MAX_DEPTH 16
 #define MAX_CHUNK 4096 /* a checkpoint's cost is below 1 ns a launch from here on */
 #define TRACKS_A_BLOCK 32
-#define STREAM_ENDED ((CUstream)(UINTPTR_MAX - 1))
 
-struct gshare_track {
-    CUcontext context; /* NULL: the track is unused */
-    CUstream stream;
-    struct gshare_lane *thread; /* whose default stream it is; NULL: any thread's */
-    CUevent start, end;
-    CUevent marks[MAX_DEPTH + 1]; /* a ring: mark n is at n % (depth + 1) */
-    uint32_t mark_launches[MAX_DEPTH + 1];
-    uint32_t mark_count; /* marks recorded in this epoch */
-    uint32_t depth;
-    uint32_t epoch;      /* the epoch in which start was recorded; 0: none */
-    uint32_t order;      /* among the tracks of its epoch: 0 is the first */
-    uint32_t chunk;      /* launches a checkpoint, learnt */
-    uint32_t since_mark; /* launches since the last checkpoint */
-    uint64_t kernel_ns;  /* learnt */
-    bool is_heavy;       /* the chunk holds a heavy call */
-    bool has_end;
-    struct gshare_track *next; /* immutable */
-};
-
-/* All under the gate's lock. */
-static struct gshare_track *tracks;
-static uint32_t order_epoch, order_next;
-static uint64_t ended_used_ns; /* of contexts that ended in order_epoch */
+struct gshare_track *gshare_tracks;
 
 static CUcontext current_context(void) {
     CUcontext context = NULL;
     return gshare_real.cuCtxGetCurrent(&context) == CUDA_SUCCESS ? context : NULL;
 }
 
-/* False where the stream is being captured into a graph, or is none. A driver too old to tell
- * (before CUDA 10) cannot capture either. */
-static bool takes_events(CUstream stream) {
+bool gshare_track_takes_events(CUstream stream) {
     int status = CU_STREAM_CAPTURE_STATUS_NONE;
     CUresult result = gshare_real.cuStreamIsCapturing(stream, &status);
     if (result == CUDA_ERROR_NOT_FOUND)
@@ -58,8 +33,8 @@ static bool add_tracks(void) {
     if (block == MAP_FAILED)
         return false;
     for (int i = 0; i < TRACKS_A_BLOCK; i++) {
-        block[i].next = tracks;
-        tracks = &block[i];
+        block[i].next = gshare_tracks;
+        gshare_tracks = &block[i];
     }
     return true;
 }
@@ -69,19 +44,24 @@ static void destroy_events(struct gshare_track *track) {
     for (int i = 0; i < 2; i++)
         if (*events[i])
             gshare_real.cuEventDestroy_v2(*events[i]);
-    for (int i = 0; i <= MAX_DEPTH; i++)
+    for (int i = 0; i <= GSHARE_MAX_DEPTH; i++)
         if (track->marks[i])
             gshare_real.cuEventDestroy_v2(track->marks[i]);
 }
 
-static void release(struct gshare_track *track) {
+static void clear(struct gshare_track *track) {
     struct gshare_track *next = track->next;
     *track = (struct gshare_track){.next = next};
 }
 
+void gshare_track_release(struct gshare_track *track) {
+    destroy_events(track);
+    clear(track);
+}
+
 static uint32_t depth_in_force(void) {
     uint32_t depth = gshare_session.limits->launch_depth;
-    return depth < 1 ? 1 : depth > MAX_DEPTH ? MAX_DEPTH : depth;
+    return depth < 1 ? 1 : depth > GSHARE_MAX_DEPTH ? GSHARE_MAX_DEPTH : depth;
 }
 
 static bool make_events(struct gshare_track *track) {
@@ -95,7 +75,7 @@ static bool make_events(struct gshare_track *track) {
 }
 
 static struct gshare_track *find(CUcontext context, CUstream stream, struct gshare_lane *thread) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
         if (track->context == context && track->stream == stream && track->thread == thread)
             return track;
     return NULL;
@@ -114,8 +94,7 @@ static struct gshare_track *make(CUcontext context, CUstream stream, struct gsha
     track->depth = depth_in_force();
     if (make_events(track))
         return track;
-    destroy_events(track);
-    release(track);
+    gshare_track_release(track);
     return NULL;
 }
 
@@ -167,13 +146,8 @@ static CUevent checkpoint(struct gshare_track *track) {
 }
 
 static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
-    if (order_epoch != epoch) {
-        order_epoch = epoch;
-        order_next = 0;
-        ended_used_ns = 0;
-    }
     track->epoch = epoch;
-    track->order = order_next++;
+    track->order = gshare_drain_order(epoch);
     track->mark_count = 0;
     track->since_mark = 0;
     track->is_heavy = false;
@@ -184,7 +158,7 @@ CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_he
     uint32_t epoch = (uint32_t)atomic_load(&gshare_gate.joined);
     atomic_store(&lane->stream, GSHARE_NO_STREAM);
     lane->track = NULL;
-    if (!takes_events(stream))
+    if (!gshare_track_takes_events(stream))
         return NULL;
     struct gshare_track *track = track_of(lane, stream);
     if (!track)
@@ -214,111 +188,8 @@ void gshare_track_passed(struct gshare_track *track, int32_t launches) {
     track->since_mark += (uint32_t)launches;
 }
 
-/* A thread's default stream is beyond the watcher's reach. The legacy stream waits for it. */
-static CUstream stream_to_end(const struct gshare_track *track) {
-    return track->thread ? NULL : track->stream;
-}
-
-void gshare_track_mark_ends(uint32_t epoch) {
-    for (struct gshare_track *track = tracks; track; track = track->next) {
-        if (!track->context || track->epoch != epoch || track->has_end)
-            continue;
-        gshare_real.cuCtxSetCurrent(track->context);
-        CUstream stream = stream_to_end(track);
-        track->has_end =
-            takes_events(stream) && gshare_real.cuEventRecord(track->end, stream) == CUDA_SUCCESS;
-    }
-}
-
-bool gshare_track_ends_are_complete(uint32_t epoch) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context && track->epoch == epoch && track->has_end &&
-            gshare_real.cuEventQuery(track->end) == CUDA_ERROR_NOT_READY)
-            return false;
-    return true;
-}
-
-void gshare_track_wait_for_ends(uint32_t epoch) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context && track->epoch == epoch && track->has_end)
-            gshare_real.cuEventSynchronize(track->end);
-}
-
-/* The first track of the epoch in `context`: its start is the earliest there. */
-static const struct gshare_track *first_of(uint32_t epoch, CUcontext context) {
-    const struct gshare_track *first = NULL;
-    for (const struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context == context && track->epoch == epoch &&
-            (!first || track->order < first->order))
-            first = track;
-    return first;
-}
-
-uint64_t gshare_track_used_ns(uint32_t epoch, uint64_t hold_ns) {
-    uint64_t used_ns = order_epoch == epoch ? ended_used_ns : 0;
-    for (struct gshare_track *track = tracks; track; track = track->next) {
-        if (!track->context || track->epoch != epoch)
-            continue;
-        const struct gshare_track *first = first_of(epoch, track->context);
-        float ms = 0;
-        if (!track->has_end ||
-            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) != CUDA_SUCCESS)
-            return hold_ns;
-        uint64_t span_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) : 0;
-        used_ns = span_ns > used_ns ? span_ns : used_ns;
-    }
-    return used_ns < hold_ns ? used_ns : hold_ns;
-}
-
-/* No lane may keep credit for a track that goes. Their owners do not launch on it any more: using a
- * stream while it is destroyed is the program's own error. */
-static void revoke_credit(const struct gshare_track *track) {
-    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
-        if (lane->track != track)
-            continue;
-        lane->track = NULL;
-        atomic_store(&lane->stream, GSHARE_NO_STREAM);
-    }
-}
-
-/* Measures a track of the running epoch up to here, waits for its work, and frees it. The events'
- * own context need not be current for that. */
-static void finish(struct gshare_track *track) {
-    revoke_credit(track);
-    if (track->epoch != 0 && track->epoch == atomic_load(&gshare_gate.joined)) {
-        const struct gshare_track *first = first_of(track->epoch, track->context);
-        float ms = 0;
-        if (gshare_real.cuEventRecord(track->end, track->stream) == CUDA_SUCCESS &&
-            gshare_real.cuEventSynchronize(track->end) == CUDA_SUCCESS &&
-            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) == CUDA_SUCCESS &&
-            ms > 0 && (uint64_t)((double)ms * 1e6) > ended_used_ns)
-            ended_used_ns = (uint64_t)((double)ms * 1e6);
-    }
-    destroy_events(track);
-    release(track);
-}
-
-void gshare_track_end_stream(CUstream stream) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context && track->stream == stream && !track->thread)
-            finish(track);
-}
-
-void gshare_track_orphan(struct gshare_lane *lane) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context && track->thread == lane)
-            finish(track);
-}
-
-void gshare_track_end_context(CUcontext context) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        if (track->context && (!context || track->context == context))
-            finish(track);
-}
-
 void gshare_track_forget(void) {
-    for (struct gshare_track *track = tracks; track; track = track->next)
-        release(track);
-    order_epoch = order_next = 0;
-    ended_used_ns = 0;
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        clear(track);
+    gshare_drain_forget();
 }

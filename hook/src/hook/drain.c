@@ -1,0 +1,126 @@
+/* Drains and measures an epoch: end events, the GPU time between first start and last end, and
+ * streams and contexts that go while it runs. */
+#include "hook/gate.h"
+#include "hook/symbols.h"
+#include "hook/track.h"
+#include "hook/track_state.h"
+
+/* The epoch being measured: how many tracks have joined it, and the longest measure of those that
+ * ended before it did. Under the gate's lock. */
+static uint32_t order_epoch, order_next;
+static uint64_t ended_used_ns;
+
+uint32_t gshare_drain_order(uint32_t epoch) {
+    if (order_epoch != epoch) {
+        order_epoch = epoch;
+        order_next = 0;
+        ended_used_ns = 0;
+    }
+    return order_next++;
+}
+
+void gshare_drain_forget(void) {
+    order_epoch = order_next = 0;
+    ended_used_ns = 0;
+}
+
+/* A thread's default stream is beyond the watcher's reach. The legacy stream waits for it. */
+static CUstream stream_to_end(const struct gshare_track *track) {
+    return track->thread ? NULL : track->stream;
+}
+
+void gshare_track_mark_ends(uint32_t epoch) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
+        if (!track->context || track->epoch != epoch || track->has_end)
+            continue;
+        gshare_real.cuCtxSetCurrent(track->context);
+        CUstream stream = stream_to_end(track);
+        track->has_end = gshare_track_takes_events(stream) &&
+                         gshare_real.cuEventRecord(track->end, stream) == CUDA_SUCCESS;
+    }
+}
+
+bool gshare_track_ends_are_complete(uint32_t epoch) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context && track->epoch == epoch && track->has_end &&
+            gshare_real.cuEventQuery(track->end) == CUDA_ERROR_NOT_READY)
+            return false;
+    return true;
+}
+
+void gshare_track_wait_for_ends(uint32_t epoch) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context && track->epoch == epoch && track->has_end)
+            gshare_real.cuEventSynchronize(track->end);
+}
+
+/* The first track of the epoch in `context`: its start is the earliest there. */
+static const struct gshare_track *first_of(uint32_t epoch, CUcontext context) {
+    const struct gshare_track *first = NULL;
+    for (const struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context == context && track->epoch == epoch &&
+            (!first || track->order < first->order))
+            first = track;
+    return first;
+}
+
+uint64_t gshare_track_used_ns(uint32_t epoch, uint64_t hold_ns) {
+    uint64_t used_ns = order_epoch == epoch ? ended_used_ns : 0;
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
+        if (!track->context || track->epoch != epoch)
+            continue;
+        const struct gshare_track *first = first_of(epoch, track->context);
+        float ms = 0;
+        if (!track->has_end ||
+            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) != CUDA_SUCCESS)
+            return hold_ns;
+        uint64_t span_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) : 0;
+        used_ns = span_ns > used_ns ? span_ns : used_ns;
+    }
+    return used_ns < hold_ns ? used_ns : hold_ns;
+}
+
+/* No lane may keep credit for a track that goes. Their owners do not launch on it any more: using a
+ * stream while it is destroyed is the program's own error. */
+static void revoke_credit(const struct gshare_track *track) {
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
+        if (lane->track != track)
+            continue;
+        lane->track = NULL;
+        atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    }
+}
+
+/* Measures a track of the running epoch up to here, waits for its work, and frees it. The events'
+ * own context need not be current for that. */
+static void finish(struct gshare_track *track) {
+    revoke_credit(track);
+    if (track->epoch != 0 && track->epoch == atomic_load(&gshare_gate.joined)) {
+        const struct gshare_track *first = first_of(track->epoch, track->context);
+        float ms = 0;
+        if (gshare_real.cuEventRecord(track->end, track->stream) == CUDA_SUCCESS &&
+            gshare_real.cuEventSynchronize(track->end) == CUDA_SUCCESS &&
+            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) == CUDA_SUCCESS &&
+            ms > 0 && (uint64_t)((double)ms * 1e6) > ended_used_ns)
+            ended_used_ns = (uint64_t)((double)ms * 1e6);
+    }
+    gshare_track_release(track);
+}
+
+void gshare_track_end_stream(CUstream stream) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context && track->stream == stream && !track->thread)
+            finish(track);
+}
+
+void gshare_track_orphan(struct gshare_lane *lane) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context && track->thread == lane)
+            finish(track);
+}
+
+void gshare_track_end_context(CUcontext context) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+        if (track->context && (!context || track->context == context))
+            finish(track);
+}

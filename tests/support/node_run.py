@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,13 +112,21 @@ def until(claim: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
-    """Return the lines of a process's output up to the first that has `text`."""
+    """Return the lines of a process's output up to the first that has `text`.
+
+    A process that does not say it in time is killed, and the test fails with what it said.
+    """
     assert process.stdout
     lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return lines
+    impatience = threading.Timer(PATIENCE_S, process.kill)
+    impatience.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if text in line:
+                return lines
+    finally:
+        impatience.cancel()
     raise AssertionError(f"no {text!r} in {lines}; {process.stderr and process.stderr.read()}")
 
 

@@ -1,6 +1,7 @@
 """The token daemon as a process: tokens go round, and nobody's failure costs the others much."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,8 +73,8 @@ def test_a_token_is_granted_to_who_wants_it_and_revoked_when_idle() -> None:
 def test_reported_time_is_bounded_by_the_time_held() -> None:
     with node(A) as at:
         client = FakeClient(at.lease("a"))
-        client.want()
         began = time.monotonic_ns()
+        client.want()
 
         client.hold(used_ns=10**15)
 
@@ -303,6 +304,19 @@ def test_a_lease_that_ends_hangs_up_on_its_processes() -> None:
         FakeClient(at.lease("b")).want()
 
 
+def test_a_folder_made_anew_is_served_anew() -> None:
+    with node(A) as at:
+        FakeClient(at.lease("a")).want()
+        shutil.rmtree(at.lease("a"))
+
+        at.set(A)
+
+        client = FakeClient(at.lease("a"))
+        client.want()
+        client.join()
+        assert at.control.stats().lease("a").processes == 1
+
+
 def test_a_changed_timetable_is_followed_without_being_told() -> None:
     with node(A) as at:
         at.write(A, B)
@@ -392,4 +406,4 @@ def test_a_stopped_waiter_costs_the_others_little() -> None:
         after = at.control.stats()
 
         assert after.lease("a").grants - before.lease("a").grants <= 4
-        stopped.join(timeout_s=1)
+        stopped.join(timeout_s=5)

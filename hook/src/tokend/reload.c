@@ -56,6 +56,40 @@ static uint32_t free_place(const struct gshare_state *state) {
     return place;
 }
 
+static void end_lease(struct gshare_state *state, uint32_t place) {
+    struct gshare_lease *lease = &state->leases[place];
+    gshare_log("event=lease-ended lease=%s", lease->id);
+    lease->leaving = true;
+    gshare_lease_unlisten(lease);
+    gshare_arbiter_remove(state->arbiter, place, gshare_clock_ns());
+}
+
+static void end_unnamed(struct gshare_state *state, const struct gshare_timetable *table) {
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        const struct gshare_lease *lease = &state->leases[i];
+        if (lease->present && !lease->leaving && !is_named(table, lease->id)) {
+            end_lease(state, i);
+        }
+    }
+}
+
+/* A folder that was made anew is another lease, though it has the same name. */
+static void end_replaced(struct gshare_state *state) {
+    pthread_mutex_lock(&state->lock);
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        const struct gshare_lease *lease = &state->leases[i];
+        struct stat ours;
+        struct stat named;
+        if (lease->present && !lease->leaving && fstat(lease->folder, &ours) == 0 &&
+            fstatat(state->leases_folder, lease->id, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+            ours.st_ino != named.st_ino) {
+            end_lease(state, i);
+        }
+    }
+    pthread_mutex_unlock(&state->lock);
+    gshare_state_ring(state);
+}
+
 /* Opens the leases that are new, outside the lock: an entry is unseen by the token thread until it
  * is present. On an error those opened here are closed again. */
 static int open_new(struct gshare_state *state, const struct gshare_timetable *table,
@@ -93,24 +127,11 @@ static int open_new(struct gshare_state *state, const struct gshare_timetable *t
     return error;
 }
 
-static void end_unnamed(struct gshare_state *state, const struct gshare_timetable *table,
-                        uint64_t now) {
-    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
-        struct gshare_lease *lease = &state->leases[i];
-        if (lease->present && !lease->leaving && !is_named(table, lease->id)) {
-            gshare_log("event=lease-ended lease=%s", lease->id);
-            lease->leaving = true;
-            gshare_lease_unlisten(lease);
-            gshare_arbiter_remove(state->arbiter, i, now);
-        }
-    }
-}
-
 static void apply(struct gshare_state *state, const struct gshare_timetable *table,
                   const uint32_t *places) {
     pthread_mutex_lock(&state->lock);
     uint64_t now = gshare_clock_ns();
-    end_unnamed(state, table, now);
+    end_unnamed(state, table);
     for (uint32_t i = 0; i < table->count; i++) {
         uint32_t place = places[i];
         if (place == NOWHERE) {
@@ -170,6 +191,7 @@ bool gshare_reload(struct gshare_state *state, char *reply, size_t bytes) {
         snprintf(reply, bytes, "error timetable line %u: %s", line, problem);
         return false;
     }
+    end_replaced(state);
     await_leavers(state, &table);
     error = open_new(state, &table, places, &id);
     if (error) {

@@ -9,7 +9,7 @@ from gshare import names, wire
 from gshare.errors import GshareError
 from gshare.runtime import tokend
 
-GPU = "gpu now_ns=5 window_us=40000 max_concurrent_sm_percent=98 grants=3 slips=1 late_ns_max=77 new=1"
+GPU = "gpu now_ns=5 window_us=40000 max_concurrent_sm_percent=98 grants=3 slips=1 late_ns_max=77"
 LEASE = (
     "lease a sm=12 request=40 limit=60 used_ns=9 reserved_ns=7 borrowed_ns=2 grants=3 waits=4 "
     "holds=1 wants=0 processes=2 memory_bytes=4096"
@@ -20,7 +20,7 @@ class Answering(tokend.Control):
     """A control socket whose answer is known."""
 
     __slots__ = ()
-    answer = f"{GPU}\n{LEASE}\n"
+    answer = f"{GPU} new=1\n{LEASE}\n"
 
     def _exchange(self, request: str) -> str:  # noqa: ARG002 (whatever is asked)
         return self.answer

@@ -20,3 +20,9 @@ export SANITIZER_RUNTIME := \
     $(if $(SANITIZE),$(shell $(CC) -print-file-name=$(RUNTIME_OF_$(SANITIZE))))
 export ASAN_OPTIONS      := detect_leaks=0
 export TSAN_OPTIONS      := die_after_fork=0
+
+# ns that the hook adds to a launch and to an allocation with its free.
+$(OUT)/tests/bench_hook: $(SUPPORT) tests/lease.h | $(CLIENT)
+.PHONY: bench
+bench: all $(OUT)/tests/bench_hook
+	@OUT='$(abspath $(OUT))' $(OUT)/tests/bench_hook

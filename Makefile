@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NATIVE := build/native
 STAMP  := $(VENV)/.installed
+CLIENTS := $(VENV)/.clients
 
 .PHONY: install native demo test check format clean bench bench-orders
 
@@ -21,7 +22,11 @@ native:
 demo: install
 	$(BIN)/gshare demo --report build/demo.json
 
-test: install
+$(CLIENTS): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,clients]'
+	touch $@
+
+test: install $(CLIENTS)
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
 	$(BIN)/pytest
 

@@ -46,6 +46,14 @@ uint64_t gshare_sim_earliest(struct sim_state *state, uint32_t index, uint64_t p
     return earliest > change ? earliest : change;
 }
 
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* Sleeps with the finest timer slack and spins the rest; errno stays as it was. */
 void gshare_sim_sleep_until(uint64_t time_ns) {
     int error = errno;
@@ -62,7 +70,7 @@ void gshare_sim_sleep_until(uint64_t time_ns) {
             prctl(PR_SET_TIMERSLACK, slack);
     }
     while (gshare_sim_now() < time_ns)
-        __builtin_ia32_pause();
+        relax();
     errno = error;
 }
 

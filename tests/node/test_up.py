@@ -66,8 +66,7 @@ def test_a_killed_up_leaves_nothing_after_the_next_start(machine: Machine) -> No
     stray = ["sh", "-c", "setsid sleep 300 & echo started; exec sleep 300"]
     document = deployment("stray", asking(manifests.container(command=stray), 100, 20))
     up = machine.start("up", machine.write(shared_pair(quota=40), document), "--simulated")
-    read_until(up, "started")
-    read_until(up, "3 of 3 replicas ready")
+    read_until(up, "started", "3 of 3 replicas ready")
     old = {process.pid for process in machine.processes()}
     (dead,) = machine.records()
     up.kill()

@@ -111,23 +111,25 @@ def until(claim: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
         time.sleep(0.05)
 
 
-def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
-    """Return the lines of a process's output up to the first that has `text`.
+def read_until(process: subprocess.Popen[str], *texts: str) -> list[str]:
+    """Return the lines of a process's output until each of `texts` was said, in any order.
 
-    A process that does not say it in time is killed, and the test fails with what it said.
+    A process that does not say them in time is killed, and the test fails with what it said.
     """
     assert process.stdout
     lines: list[str] = []
+    missing = set(texts)
     impatience = threading.Timer(PATIENCE_S, process.kill)
     impatience.start()
     try:
         for line in process.stdout:
             lines.append(line)
-            if text in line:
+            missing -= {text for text in missing if text in line}
+            if not missing:
                 return lines
     finally:
         impatience.cancel()
-    raise AssertionError(f"no {text!r} in {lines}; {process.stderr and process.stderr.read()}")
+    raise AssertionError(f"no {missing} in {lines}; {process.stderr and process.stderr.read()}")
 
 
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -39,15 +39,7 @@ class TokenDaemons:
             return False
         stop(folder)
         (folder / names.FOLDER_LEASES).mkdir(parents=True, exist_ok=True)
-        with (folder / _LOG).open("ab") as log:
-            child = subprocess.Popen(
-                [self._binary, "--dir", folder, "--window-us", str(self._window_us)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-                env=_environment(folder),
-            )
+        child = self._spawn(folder)
         self._started.append(child)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not answers(folder):
@@ -55,6 +47,21 @@ class TokenDaemons:
                 raise GshareError(f"token daemon of {folder.name} did not start: {_said(folder)}")
             time.sleep(_POLL_S)
         return True
+
+    def _spawn(self, folder: Path) -> subprocess.Popen[bytes]:
+        command = [str(self._binary), "--dir", str(folder), "--window-us", str(self._window_us)]
+        try:
+            with (folder / _LOG).open("ab") as log:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    start_new_session=True,
+                    env=_environment(folder),
+                )
+        except OSError as error:
+            raise GshareError(f"token daemon {self._binary}: {error.strerror}") from error
 
     def _reap(self) -> None:
         self._started = [child for child in self._started if child.poll() is None]

@@ -1,27 +1,21 @@
-"""Starts a GPU's token daemon and talks to it on its control socket.
+"""Talks to a GPU's token daemon: its timetable file and its control socket.
 
 The daemon keeps no state that matters beyond its GPU's directory: killed at any line, it is
 started again on the same directory, takes up the timetable, and its clients connect again.
 """
 
-import contextlib
 import os
 import socket
-import subprocess
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from gshare import names
 from gshare.errors import GshareError
 from gshare.wire import Limits
 
-from .processes import die_with_parent
-
 _REPLY_BYTES: Final = 1 << 17
-_POLL_S: Final = 0.005
 _TITLE: Final = "gshare-timetable 1"
 
 
@@ -121,83 +115,6 @@ class Control:
                 return connection.recv(_REPLY_BYTES).decode(errors="replace")
         finally:
             os.close(folder)
-
-
-class TokenDaemon:
-    """The daemon's process, our child: it ends when we do, however we end."""
-
-    def __init__(
-        self,
-        directory: Path,
-        window_us: int,
-        binary: Path,
-        *,
-        flags: tuple[str, ...] = (),
-        log: IO[bytes] | None = None,
-    ) -> None:
-        """Name the GPU's directory, the window in microseconds, the program; `log` is its stderr.
-
-        `flags` are passed on as they are, e.g. `--no-fifo`.
-        """
-        self.directory = directory
-        self.control = Control(directory)
-        self._command = [str(binary), "--dir", str(directory), "--window-us", str(window_us)]
-        self._command += flags
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The running daemon's process id."""
-        return self._process.pid if self._process and self.is_alive() else None
-
-    def start(self, timeout_s: float = 5.0) -> None:
-        """Start it and wait until it answers. Raises TokenDaemonError if it ends or is silent."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._process = self._spawn()
-        deadline = time.monotonic() + timeout_s
-        while not self._answers():
-            if self._process.poll() is not None:
-                raise TokenDaemonError(f"{self._command[0]}: ended with {self._process.returncode}")
-            if time.monotonic() > deadline:
-                self.stop()
-                raise TokenDaemonError(f"{self._command[0]}: no answer within {timeout_s} s")
-            time.sleep(_POLL_S)
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log if self._log is not None else subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 (prctl alone: safe after fork)
-            )
-        except OSError as error:
-            raise TokenDaemonError(f"{self._command[0]}: {error.strerror}") from error
-
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """End it; by force where it does not end in time. Safe to repeat."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def is_alive(self) -> bool:
-        """Tell whether the process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(TokenDaemonError):
-            self.control.ping()
-            return self.is_alive()
-        return False
 
 
 def write_timetable(directory: Path, leases: Iterable[Limits]) -> None:

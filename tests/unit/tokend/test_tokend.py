@@ -70,16 +70,6 @@ def test_a_timetable_names_each_lease_on_a_line(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [names.FILE_TIMETABLE]
 
 
-def test_a_program_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    daemon = tokend.TokenDaemon(tmp_path, 40_000, tmp_path / "nowhere")
-
-    with pytest.raises(tokend.TokenDaemonError, match="nowhere"):
-        daemon.start()
-
-    assert not daemon.is_alive()
-    assert daemon.pid is None
-
-
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -113,14 +113,20 @@ class _Side(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer: _Side | None = None
         self.has_sent_all = False
+        self._early: list[bytes] = []
 
     def join(self, peer: "_Side") -> None:
-        """Pass on to `peer` from now on, and the other way round."""
+        """Pass on to `peer` from now on, and the other way round; what came early goes first."""
         self.peer, peer.peer = peer, self
         if self.transport is None or self.transport.is_closing():
             peer.close()
-        else:
-            self.transport.resume_reading()
+            return
+        if peer.transport:
+            peer.transport.writelines(self._early)
+            if self.has_sent_all:
+                peer.transport.write_eof()
+        self._early.clear()
+        self.transport.resume_reading()
 
     def close(self) -> None:
         """Close this side after what was written to it is sent."""
@@ -128,25 +134,33 @@ class _Side(asyncio.Protocol):
             self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; a client waits until there is somebody to pass its bytes on to."""
+        """Begin."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(transport)
         self.transport = transport
         self._owner.opened(self)
         if self._on_made:
-            transport.pause_reading()
             self._on_made(self)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came."""
-        if self.peer and self.peer.transport:
+        """Pass on what came, or keep it and read no more until there is a peer.
+
+        Pausing in `connection_made` instead is not enough: Python 3.11.2 reads all the same.
+        """
+        if self.peer is None:
+            self._early.append(data)
+            if self.transport:
+                self.transport.pause_reading()
+        elif self.peer.transport:
             self.peer.transport.write(data)
 
     def eof_received(self) -> bool:
         """Pass a half-close on; the other direction stays open until it ends too."""
         self.has_sent_all = True
         peer = self.peer
-        if peer is None or peer.transport is None or peer.has_sent_all:
+        if peer is None:
+            return True
+        if peer.transport is None or peer.has_sent_all:
             return False
         peer.transport.write_eof()
         return True

@@ -76,7 +76,7 @@ def test_a_closed_loop_keeps_every_user_busy_and_reports_each_target(
     good, bad = read_report(report)
     assert served.most_at_once == 5
     assert (good.name, good.failures) == ("good", 0)
-    assert 20 < good.p50_ms < 60
+    assert 20 <= good.p50_ms < 60  # Locust rounds to whole milliseconds
     assert good.requests_per_second == pytest.approx(3 / (good.mean_ms / 1000), rel=0.15)
     assert (bad.name, bad.failures, bad.requests_per_second) == ("bad", bad.requests, 0)
 

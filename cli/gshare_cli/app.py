@@ -1,6 +1,8 @@
 """The command line: options in, one call into the module of the command out."""
 
 import asyncio
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -83,6 +85,7 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     ready replicas.
     """
     settings = _settings(gpus, profile, time_scale, window_ms, simulated=simulated)
+    _check_seconds({"--grace": grace, "--duration": duration, "--ready-timeout": ready_timeout})
     options = up.UpOptions(
         files=tuple(files),
         settings=replace(settings, longest_grace_s=grace),
@@ -148,6 +151,12 @@ app.command("demo")(demo.demo)
 def version_command() -> None:
     """Print the version."""
     Console().print(f"gshare {metadata.version('gshare')}", highlight=False)
+
+
+def _check_seconds(given: Mapping[str, float | None]) -> None:
+    for option, value in given.items():
+        if value is not None and not 0 <= value < math.inf:
+            raise InputError("command line", option, value, "must be a number of seconds from 0")
 
 
 def _settings(

@@ -130,11 +130,18 @@ def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> Node
         count = _count_of_real(len(found.gpus), settings.count)
         node = NodeFile(False, count, "", 1, window_ms * 1000)  # noqa: FBT003 (named beside it)
     else:
-        scale = settings.time_scale or 1
+        scale = _within("--time-scale", settings.time_scale or 1, gshare_simgpu.MAX_TIME_SCALE)
+        _within("--gpus", settings.count or 1, gshare_simgpu.MAX_GPUS)
         profile = _known(settings.profile or DEFAULT_PROFILE)
         node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000)  # noqa: FBT003
     node.write(state)
     return node
+
+
+def _within(option: str, value: int, most: int) -> int:
+    if value > most:
+        raise InputError("command line", option, value, f"must be at most {most} when simulated")
+    return value
 
 
 def open_gpus(state: StateDirectory, node: NodeFile, native: Native) -> LocalGpus:

@@ -4,9 +4,11 @@ from .counters import Account, GpuCounters
 from .errors import SimulatedGpuError
 from .node import SimulatedGpu, SimulatedNode
 from .profile import profiles
-from .topology import Topology
+from .topology import MAX_GPUS, MAX_TIME_SCALE, Topology
 
 __all__ = [
+    "MAX_GPUS",
+    "MAX_TIME_SCALE",
     "Account",
     "GpuCounters",
     "SimulatedGpu",

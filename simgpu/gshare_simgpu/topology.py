@@ -11,6 +11,7 @@ from .errors import SimulatedGpuError
 
 MAX_GPUS = 16
 """SIM_MAX_GPUS of the driver."""
+MAX_TIME_SCALE = 1000
 
 # UUIDs are derived from this, so that a topology has the same ones each time it is made.
 _NAMESPACE = uuid.UUID("8b7d4c7e-2f53-5c1e-9a35-6f0f6d1f7f11")
@@ -40,8 +41,9 @@ class Topology:
         """Refuse what the driver would refuse."""
         if not 1 <= len(self.gpus) <= MAX_GPUS:
             raise SimulatedGpuError(f"topology: {len(self.gpus)} GPUs: not within 1-{MAX_GPUS}")
-        if not isinstance(self.time_scale, int) or not 1 <= self.time_scale <= 1000:
-            raise SimulatedGpuError(f"topology: time_scale {self.time_scale!r}: not within 1-1000")
+        if not isinstance(self.time_scale, int) or not 1 <= self.time_scale <= MAX_TIME_SCALE:
+            problem = f"not within 1-{MAX_TIME_SCALE}"
+            raise SimulatedGpuError(f"topology: time_scale {self.time_scale!r}: {problem}")
         if len({gpu.uuid for gpu in self.gpus}) < len(self.gpus):
             raise SimulatedGpuError("topology: two GPUs have one uuid")
 

@@ -88,3 +88,24 @@ def test_a_file_that_is_not_there_is_named(machine: Machine) -> None:
         "/nowhere/at-all.yaml: file: 'at-all.yaml': cannot be read: No such file or directory"
     )
     assert ended.stderr == f"gshare: {expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        pytest.param("--gpus", "0", id="no GPU"),
+        pytest.param("--gpus", "17", id="more GPUs than can be simulated"),
+        pytest.param("--profile", "z9", id="a model that is not known"),
+        pytest.param("--time-scale", "0", id="no time"),
+        pytest.param("--window-ms", "0", id="no window"),
+        pytest.param("--duration", "-1", id="an end before the start"),
+        pytest.param("--grace", "nan", id="a grace that is no number"),
+    ],
+)
+def test_a_wrong_option_is_named(machine: Machine, option: str, value: str) -> None:
+    ended = machine.run("up", machine.write(deployment()), "--simulated", option, value)
+
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended
+    assert f"command line: {option}: " in ended.stderr
+    assert value in ended.stderr
+    assert not machine.processes()

@@ -112,22 +112,22 @@ def show(settings: SessionSettings, out: Console, *, as_json: bool) -> None:
 
 
 def _table(found: list[Row]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for heading in ("RUN", "REPLICA", "STATE"):
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("run", "replica", "state"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("PID", "GPU", "SM", "REQUEST", "LIMIT", "DELIVERED", "MEMORY"):
+    for heading in ("PID", "GPU", "SM\n%", "request\n%", "limit\n%", "got\n%", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in found:
         table.add_row(
-            row.run,
+            row.run.rpartition("-")[0],
             f"[{colour_of(row.function)}]{escape(row.replica)}[/]",
             row.state,
             "-" if row.pid is None else str(row.pid),
             str(row.gpu),
-            f"{row.sm_percent} %",
-            f"{row.quota_request_percent} %",
-            f"{row.quota_limit_percent} %",
-            f"{row.delivered_percent:.1f} %",
-            f"{memory_text(row.memory_bytes)} of {memory_text(row.memory_limit_bytes)}",
+            str(row.sm_percent),
+            str(row.quota_request_percent),
+            str(row.quota_limit_percent),
+            f"{row.delivered_percent:.1f}",
+            f"{memory_text(row.memory_bytes)}/{memory_text(row.memory_limit_bytes)}",
         )
     return table

@@ -16,7 +16,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile into build/wheel and ship that folder as gshare/_native."""
+        """Compile into build/wheel; ship the results as gshare/_native, and the demo's files."""
         if self.target_name != "wheel" or version == "editable":
             return
         root = Path(self.root)
@@ -25,4 +25,6 @@ class NativeBuildHook(BuildHookInterface[Any]):
             subprocess.run(["make", "-C", str(root / part), f"OUT={out}"], check=True)
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
-        build_data["force_include"][str(out)] = "gshare/_native"
+        for folder in ("lib", "bin", "simgpu"):
+            build_data["force_include"][str(out / folder)] = f"gshare/_native/{folder}"
+        build_data["force_include"][str(root / "examples" / "paper")] = "gshare_cli/_paper"

@@ -109,7 +109,9 @@ def _report(shared: ModeResult, time_sharing: ModeResult, time_scale: int) -> Re
 
 
 def _paper_files() -> list[Path]:
-    folder = Path(__file__).resolve().parents[2] / "examples" / "paper"
+    package = Path(__file__).resolve().parent
+    shipped = package / "_paper"
+    folder = shipped if shipped.is_dir() else package.parents[1] / "examples" / "paper"
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise GshareError(f"no workload in {folder}: run the demo from a checkout, or name files")

@@ -66,7 +66,8 @@ struct gshare_grant {
     struct gshare_header header;
     _Atomic uint32_t epoch;        /* 0: no token. Woken when it becomes non-zero */
     _Atomic uint32_t revoke_count; /* +1 and woken at each revocation */
-    _Atomic uint64_t deadline_ns;  /* the hook closes the gate by itself at this time */
+    _Atomic uint64_t deadline_ns;  /* the hook closes the gate by itself at this time; it may move
+                                    * later within an epoch, so it is read again when it is due */
     _Atomic uint64_t daemon_start_ns;
 };
 

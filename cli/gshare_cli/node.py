@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gshare import names, placement
-from gshare.errors import GshareError
 from gshare.layout import Layout
 from gshare.runtime import local_node, processes, tokend
 from gshare.runtime.daemons import TokenDaemons
@@ -175,10 +174,8 @@ class Node:
 
     def _daemon_stats(self, uuid: str) -> tokend.Stats | None:
         """Return what the token daemon says, None while it is away; keeps its maximum."""
-        try:
-            stats = tokend.Control(self._state.gpu(uuid)).stats()
-        except (OSError, GshareError):
-            return None
-        most = max(self._most_concurrent.get(uuid, 0), stats.gpu.max_concurrent_sm_percent)
-        self._most_concurrent[uuid] = most
+        stats = tokend.Control(self._state.gpu(uuid)).try_stats()
+        if stats:
+            most = max(self._most_concurrent.get(uuid, 0), stats.gpu.max_concurrent_sm_percent)
+            self._most_concurrent[uuid] = most
         return stats

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gshare.errors import GshareError
 from gshare.layout import Layout
 from gshare.runtime import local_node, tokend
 from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
@@ -37,10 +36,7 @@ class Machine:
 
     def stats(self, uuid: str) -> tokend.Stats | None:
         """Return what the token daemon of a GPU says; None if it does not answer."""
-        try:
-            return tokend.Control(self.state.gpu(uuid)).stats()
-        except (OSError, GshareError):
-            return None
+        return tokend.Control(self.state.gpu(uuid)).try_stats()
 
     def reading(self, gpu: GpuView, stats: tokend.Stats | None) -> Reading:
         """Return a GPU's counters: the simulator's, or the token daemon's on a real one."""

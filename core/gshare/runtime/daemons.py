@@ -71,7 +71,7 @@ def answers(folder: Path) -> bool:
     """Tell whether the folder's daemon answers on its control socket."""
     try:
         tokend.Control(folder, timeout_s=PATIENCE_S).ping()
-    except (OSError, GshareError):
+    except tokend.TokenDaemonError:
         return False
     return True
 

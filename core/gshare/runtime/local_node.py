@@ -227,13 +227,14 @@ def _snapshot(
 ) -> placement.Snapshot:
     """Return the GPU with the leases it holds, in their places; if one has none, anew."""
     sizes = {lease.lease_id: Size(lease.quota_request_percent, lease.sm_percent) for lease in held}
-    arranged: layout.Layout | None = layout.Layout(
+    arranged = layout.Layout(
         tuple((key, place) for key, place in written.places if sizes.get(key) == place.size)
     )
-    if arranged is None or set(arranged.keys) != set(sizes):
-        arranged = layout.arrange(sizes, verdicts)
-    if arranged is None:
-        raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
+    if set(arranged.keys) != set(sizes):
+        anew = layout.arrange(sizes, verdicts)
+        if anew is None:
+            raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
+        arranged = anew
     amounts = {lease.lease_id: lease.memory_bytes for lease in held}
     return placement.Snapshot(gpu, arranged, tuple((key, amounts[key]) for key in arranged.keys))
 

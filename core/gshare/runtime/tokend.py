@@ -96,6 +96,13 @@ class Control:
         first, *rest = self._ask("stats").splitlines()
         return Stats(_gpu_stats(first), tuple(_lease_stats(line) for line in rest))
 
+    def try_stats(self) -> Stats | None:
+        """Return the daemon's counters; None while it is away or refuses."""
+        try:
+            return self.stats()
+        except TokenDaemonError:
+            return None
+
     def _ask(self, request: str) -> str:
         try:
             answer = self._exchange(request)

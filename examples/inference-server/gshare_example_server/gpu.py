@@ -6,11 +6,9 @@ GpuError that names the call and CUDA's own name for the result.
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from cuda.bindings import driver as cuda
-
-_OUT_OF_MEMORY: Final = "CUDA_ERROR_OUT_OF_MEMORY"
 
 
 class GpuError(Exception):
@@ -21,11 +19,6 @@ class GpuError(Exception):
         self.result = result
         while_doing = f" while {doing}" if doing else ""
         super().__init__(f"{call} failed with {result}{while_doing}")
-
-    @property
-    def is_out_of_memory(self) -> bool:
-        """True where the device memory that this process may use does not suffice."""
-        return self.result == _OUT_OF_MEMORY
 
 
 def call(function: Callable[..., Any], *arguments: object, doing: str = "") -> Any:  # noqa: ANN401

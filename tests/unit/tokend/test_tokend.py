@@ -70,6 +70,12 @@ def test_a_timetable_names_each_lease_on_a_line(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [names.FILE_TIMETABLE]
 
 
+def test_counters_are_absent_while_the_daemon_is_away(tmp_path: Path) -> None:
+    assert Silent(tmp_path).try_stats() is None
+    assert tokend.Control(tmp_path).try_stats() is None
+    assert Answering(tmp_path).try_stats() == Answering(tmp_path).stats()
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -146,6 +146,19 @@ def arrange(sizes: Mapping[str, Size], verdicts: Verdicts) -> Layout | None:
     return Layout(tuple((key, by_key[key]) for key in sizes))
 
 
+def settled(before: Layout, sizes: Mapping[str, Size], verdicts: Verdicts) -> Layout | None:
+    """Return a layout of exactly `sizes`, with those of `before` in their places where that works.
+
+    Functions that have left are dropped and the others keep their places; only where one of
+    `sizes` has no place in `before`, or lies there with another size, is all laid out anew. None
+    where no layout is found.
+    """
+    kept = tuple((key, place) for key, place in before.places if sizes.get(key) == place.size)
+    if len(kept) == len(sizes):
+        return Layout(kept)
+    return arrange(sizes, verdicts)
+
+
 def find(sizes: Sequence[Size]) -> tuple[Rectangle, ...] | None:
     """Return a place for each of `sizes`, in their order, or None where none is found.
 

@@ -16,6 +16,18 @@ LABEL_FUNCTION: Final = f"{DOMAIN}/function"
 # Annotations that gshare writes.
 ANNOTATION_PLACEMENT: Final = f"{DOMAIN}/placement"
 ANNOTATION_GPUS: Final = f"{DOMAIN}/gpus"
+ANNOTATION_FREED: Final = f"{DOMAIN}/freed"
+
+# What stands in a cluster: namespace, parts, the second scheduler's name.
+NAMESPACE: Final = "gshare-system"
+PART_NODE_AGENT: Final = "gshare-node-agent"
+PART_EXTENDER: Final = "gshare-extender"
+SCHEDULER: Final = "gshare-scheduler"
+
+# The device that `Allocate` names: `gshare.io/lease=<digest>`.
+CDI_KIND: Final = f"{DOMAIN}/lease"
+# Where a container finds its lease's pages and socket.
+CONTAINER_LEASE_DIR: Final = "/run/gshare/lease"
 
 # Environment of a container that holds a lease.
 ENV_LEASE_DIR: Final = "GSHARE_LEASE_DIR"

@@ -227,14 +227,9 @@ def _snapshot(
 ) -> placement.Snapshot:
     """Return the GPU with the leases it holds, in their places; if one has none, anew."""
     sizes = {lease.lease_id: Size(lease.quota_request_percent, lease.sm_percent) for lease in held}
-    arranged = layout.Layout(
-        tuple((key, place) for key, place in written.places if sizes.get(key) == place.size)
-    )
-    if set(arranged.keys) != set(sizes):
-        anew = layout.arrange(sizes, verdicts)
-        if anew is None:
-            raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
-        arranged = anew
+    arranged = layout.settled(written, sizes, verdicts)
+    if arranged is None:
+        raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
     amounts = {lease.lease_id: lease.memory_bytes for lease in held}
     return placement.Snapshot(gpu, arranged, tuple((key, amounts[key]) for key in arranged.keys))
 

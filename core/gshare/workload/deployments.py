@@ -39,18 +39,9 @@ def read(deployment: Field, name: str, namespace: str) -> tuple[Function | None,
 
 def _gpu_container(pod: Field) -> Field | None:
     """Return the one container that asks for a GPU, or None; InputError where two do."""
-    all_containers = pod.child("containers").elements()
-    if not all_containers:
+    if not pod.child("containers").elements():
         pod.child("containers").refuse("must have a container")
-    asking = [container for container in all_containers if shape.asks_for_gpu(container)]
-    if len(asking) > 1:
-        asking[1].child("name").refuse(
-            "is the second container of this pod that asks for a GPU: one may"
-        )
-    for container in pod.child("initContainers").elements():
-        if shape.asks_for_gpu(container):
-            container.child("name").refuse("is an init container: only a container gets a GPU")
-    return asking[0] if asking else None
+    return shape.gpu_container(pod)
 
 
 def _ignored(pod: Field, owner: str) -> list[Ignored]:

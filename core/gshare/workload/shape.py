@@ -29,6 +29,11 @@ def read(deployment: Field, container: Field) -> Shape:
         placement = written.child(names.ANNOTATION_PLACEMENT)
         if not placement.is_absent:
             placement.refuse("is written by gshare alone: remove it")
+    return read_asked(annotations, container)
+
+
+def read_asked(annotations: Field, container: Field) -> Shape:
+    """Return what a pod with `annotations` asks through `container`; InputError if it is wrong."""
     sm_percent = _resource(container, names.RESOURCE_SM, names.RESOURCE_QUOTA)
     quota = _resource(container, names.RESOURCE_QUOTA, names.RESOURCE_SM)
     return Shape(
@@ -37,6 +42,22 @@ def read(deployment: Field, container: Field) -> Shape:
         _quota_limit(annotations.child(names.ANNOTATION_QUOTA_LIMIT), quota),
         _memory(annotations.child(names.ANNOTATION_GPU_MEM)),
     )
+
+
+def gpu_container(pod: Field) -> Field | None:
+    """Return the one container of a pod's spec that asks for a GPU, or None.
+
+    InputError where two do, or an init container does.
+    """
+    asking = [each for each in pod.child("containers").elements() if asks_for_gpu(each)]
+    if len(asking) > 1:
+        asking[1].child("name").refuse(
+            "is the second container of this pod that asks for a GPU: one may"
+        )
+    for container in pod.child("initContainers").elements():
+        if asks_for_gpu(container):
+            container.child("name").refuse("is an init container: only a container gets a GPU")
+    return asking[0] if asking else None
 
 
 def check_card(function: Function, card_memory_bytes: int) -> None:

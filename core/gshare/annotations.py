@@ -1,0 +1,160 @@
+"""What gshare's parts leave for each other on API objects: a node's inventory, a pod's placement.
+
+Both are JSON in one annotation, written by one part and read by all. Reading is strict about what
+decides (UUID, sizes) and ignores fields it does not know, so that a newer writer can add some.
+Positions are not written: a layout follows from the set of functions on a GPU, and may change
+whenever another function comes.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gshare import placement
+from gshare.rectangles import Size
+
+_USUAL_CLIENTS: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGpu:
+    """One GPU of a node's inventory. `note` says why it is not healthy."""
+
+    uuid: str
+    model: str
+    sm_count: int
+    memory_bytes: int
+    max_clients: int = _USUAL_CLIENTS
+    is_healthy: bool = True
+    is_simulated: bool = False
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a GPU without UUID, SMs or memory, with ValueError."""
+        if not self.uuid or not self.uuid.isprintable():
+            raise ValueError(f"uuid {self.uuid!r}: must be a name that prints on one line")
+        for field in ("sm_count", "memory_bytes", "max_clients"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{self.uuid}: {field} {getattr(self, field)}: must be above 0")
+
+    @property
+    def gpu(self) -> placement.Gpu:
+        """Return what placement needs to know of it."""
+        return placement.Gpu(
+            self.uuid, self.memory_bytes, self.sm_count, self.max_clients, self.is_healthy
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlacement:
+    """Where a pod was put, as its annotation says: the GPU, the rectangle's sides, the memory."""
+
+    gpu_uuid: str
+    sm_percent: int
+    quota_percent: int
+    memory_bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse percentages outside 1-100, no GPU and no memory, with ValueError."""
+        Size(self.quota_percent, self.sm_percent)
+        if not self.gpu_uuid or not self.gpu_uuid.isprintable():
+            raise ValueError(f"gpu {self.gpu_uuid!r}: must be a UUID")
+        if self.memory_bytes < 1:
+            raise ValueError(f"memory {self.memory_bytes}: must be above 0")
+
+    @property
+    def size(self) -> Size:
+        """Return the function rectangle."""
+        return Size(self.quota_percent, self.sm_percent)
+
+
+def encode_inventory(gpus: Sequence[NodeGpu]) -> str:
+    """Return the value of a node's `gshare.io/gpus`."""
+    return json.dumps([_gpu_entry(gpu) for gpu in gpus], separators=(",", ":"))
+
+
+def decode_inventory(text: str) -> tuple[NodeGpu, ...]:
+    """Return the GPUs that a node's `gshare.io/gpus` names; ValueError if it is not one."""
+    entries = _parsed(text, list)
+    gpus = tuple(_gpu(entry) for entry in entries)
+    if len({gpu.uuid for gpu in gpus}) != len(gpus):
+        raise ValueError("names a GPU twice")
+    return gpus
+
+
+def encode_placement(placed: PodPlacement) -> str:
+    """Return the value of a pod's `gshare.io/placement`."""
+    entry = {
+        "gpu": placed.gpu_uuid,
+        "sm": placed.sm_percent,
+        "quota": placed.quota_percent,
+        "memory": placed.memory_bytes,
+    }
+    return json.dumps(entry, separators=(",", ":"))
+
+
+def decode_placement(text: str) -> PodPlacement:
+    """Return the placement that a pod's `gshare.io/placement` says; ValueError if it is not one."""
+    entry = _parsed(text, dict)
+    return PodPlacement(
+        _text(entry, "gpu"),
+        _number(entry, "sm"),
+        _number(entry, "quota"),
+        _number(entry, "memory"),
+    )
+
+
+def _gpu_entry(gpu: NodeGpu) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "uuid": gpu.uuid,
+        "model": gpu.model,
+        "sms": gpu.sm_count,
+        "memory": gpu.memory_bytes,
+        "clients": gpu.max_clients,
+        "healthy": gpu.is_healthy,
+    }
+    if gpu.is_simulated:
+        entry["simulated"] = True
+    if gpu.note:
+        entry["note"] = gpu.note
+    return entry
+
+
+def _gpu(entry: object) -> NodeGpu:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{str(entry)[:40]!r}: must be an object that describes a GPU")  # noqa: TRY004
+    return NodeGpu(
+        uuid=_text(entry, "uuid"),
+        model=_text(entry, "model"),
+        sm_count=_number(entry, "sms"),
+        memory_bytes=_number(entry, "memory"),
+        max_clients=_number(entry, "clients"),
+        is_healthy=entry.get("healthy") is not False,
+        is_simulated=entry.get("simulated") is True,
+        note=str(entry.get("note", "")),
+    )
+
+
+def _parsed(text: str, kind: type) -> Any:  # noqa: ANN401 (JSON comes in here)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"must be a JSON {'array' if kind is list else 'object'}")  # noqa: TRY004
+    return value
+
+
+def _text(entry: dict[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} {value!r}: must be a text")  # noqa: TRY004
+    return value
+
+
+def _number(entry: dict[str, Any], key: str) -> int:
+    value = entry.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{key} {value!r}: must be a whole number")  # noqa: TRY004
+    return value

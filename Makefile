@@ -10,7 +10,7 @@ CLIENTS := $(VENV)/.clients
 
 install: $(STAMP) native
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml hatch_build.py $(wildcard */*/proto/*.proto)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@

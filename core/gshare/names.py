@@ -44,6 +44,10 @@ ENV_SIMGPU_DIR: Final = "GSHARE_SIMGPU_DIR"
 ENV_SIMGPU_LABEL: Final = "GSHARE_SIMGPU_LABEL"
 ENV_RUN_ID: Final = "GSHARE_RUN_ID"
 
+# Where metrics, /healthz and /readyz are served.
+PORT_EXTENDER_METRICS: Final = 10481
+PORT_NODE_AGENT_METRICS: Final = 10482
+
 # Metrics of the node agent that other parts read. A lease's labels: namespace, pod, container,
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.
 METRIC_LEASE_GPU_SECONDS: Final = "gshare_lease_gpu_seconds_total"
@@ -51,6 +55,7 @@ METRIC_LEASE_MEMORY_BYTES: Final = "gshare_lease_memory_bytes"
 METRIC_LEASE_QUOTA_REQUEST: Final = "gshare_lease_quota_request_ratio"
 METRIC_LEASE_QUOTA_LIMIT: Final = "gshare_lease_quota_limit_ratio"
 METRIC_GPU_CLOCK_SECONDS: Final = "gshare_gpu_clock_seconds_total"
+METRIC_GPU_SM_COUNT: Final = "gshare_gpu_sms"
 METRIC_GPU_BUSY_SECONDS: Final = "gshare_gpu_busy_seconds_total"
 METRIC_GPU_SM_SECONDS: Final = "gshare_gpu_sm_seconds_total"
 METRIC_GPU_MAX_CONCURRENT_SM: Final = "gshare_gpu_max_concurrent_sm_ratio"

@@ -52,7 +52,7 @@ class Cache(Generic[T]):
         """Take over a whole list; return the drops first, then the puts."""
         fresh = {_key(item): item for item in listed if self._keeps(item)}
         gone = [key for key in self._items if key not in fresh]
-        changes = [Change[T]("drop", self._items.pop(key)) for key in gone]
+        changes = [Change("drop", self._items.pop(key)) for key in gone]
         for item in fresh.values():
             changes += self.put(item)
         return sorted(changes, key=lambda change: change.verb != "drop")
@@ -67,8 +67,8 @@ class Cache(Generic[T]):
             return []
         self._items[key] = item
         is_replaced = known is not None and known.metadata.uid != item.metadata.uid
-        drops = [Change[T]("drop", known)] if known is not None and is_replaced else []
-        return [*drops, Change[T]("put", item)]
+        drops = [Change("drop", known)] if known is not None and is_replaced else []
+        return [*drops, Change("put", item)]
 
     def drop(self, item: T) -> list[Change[T]]:
         """Take away one object that was deleted; its last state is what the change shows."""
@@ -76,7 +76,7 @@ class Cache(Generic[T]):
         if known is None:
             return []
         is_last = known.metadata.uid == item.metadata.uid
-        return [Change[T]("drop", item if is_last else known)]
+        return [Change("drop", item if is_last else known)]
 
 
 def _key(item: HasMeta) -> Key:

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import msgspec
 from prometheus_client import parser
 from prometheus_client.samples import Sample
 
 from gshare import names
-from gshare.runtime.kube import ApiError, ApiServer, Pod
+from gshare.runtime.kube import ApiError, ApiServer, Pod, list_all
 
 from .usage import GpuCounters, LeaseCounters, Snapshot
 
@@ -24,16 +23,12 @@ _NS: Final = 1_000_000_000
 _READ_TIMEOUT_S: Final = 5.0
 
 
-class _Pods(msgspec.Struct):
-    items: list[Pod]
-
-
 def snapshot(api: ApiServer) -> Snapshot:
     """Return the counters of all GPUs of all agents that answer; leases are "namespace/pod".
 
     ApiError where the agents cannot be listed. One that does not answer is left out.
     """
-    agents = msgspec.json.decode(api.get(_PODS, {"labelSelector": _AGENTS}), type=_Pods).items
+    agents = list_all(api, _PODS, Pod, {"labelSelector": _AGENTS}).items
     with ThreadPoolExecutor(8) as pool:
         texts = pool.map(lambda pod: _metrics(api, pod.metadata.name), agents)
     return Snapshot(tuple(gpu for text in texts if text for gpu in gpus_of(text)))
@@ -49,11 +44,16 @@ def gpus_of(text: str) -> tuple[GpuCounters, ...]:
     )
 
 
-def _metrics(api: ApiServer, agent: str) -> str | None:
-    path = f"{_PODS}/{agent}:{names.PORT_NODE_AGENT_METRICS}/proxy/metrics"
+def pod_metrics(api: ApiServer, namespace: str, pod: str, port: int) -> str | None:
+    """Return the metrics of a pod through the pod proxy, None where they cannot be had."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics"
     with contextlib.suppress(ApiError):
         return api.get(path, timeout_s=_READ_TIMEOUT_S).decode(errors="replace")
     return None
+
+
+def _metrics(api: ApiServer, agent: str) -> str | None:
+    return pod_metrics(api, names.NAMESPACE, agent, names.PORT_NODE_AGENT_METRICS)
 
 
 def _families(text: str) -> Iterable[list[Sample]]:

@@ -1,7 +1,8 @@
 """`gshare demo`: the paper's workload on one simulated GPU, and by time sharing on four."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from gshare.errors import GshareError
+from gshare.runtime.kube import ApiServer
 from gshare.runtime.report import Report
 from gshare.workload import combine
 
-from . import demo_view, up
+from . import demo_cluster, demo_view, up
 from .demo_result import ModeResult, claims
 from .demo_run import USERS_PER_REPLICA, WARM_UP_S, Plan, Show, measure, time_shared
 from .signals import StopRequest
@@ -34,19 +36,35 @@ TimeScale = Annotated[
 ]
 
 
+OnCluster = Annotated[
+    bool, typer.Option("--cluster", help="Run on the cluster of the current kubeconfig.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="NAME", help="With --cluster: the pods' schedulerName."),
+]
+
+
 def demo(
     files: PaperFiles = None,
     report: ReportFile = None,
     seconds: Seconds = 30,
     time_scale: TimeScale = 4,
+    cluster: OnCluster = False,  # noqa: FBT002 (typer's form)
+    scheduler: Scheduler = None,
 ) -> None:
     """Run the paper's eight replicas on ONE simulated GPU and show what each of them got.
 
     Four ResNet (12 % of the SMs, 40 % of the time), two RNNT (24, 40) and two BERT (50, 60), all
     saturated; then the same workload by time sharing only, which needs four GPUs. Exit code 1 if
-    a promise was not kept.
+    a promise was not kept. With --cluster the same Deployments run on a Kubernetes cluster, in
+    the namespace gshare-demo, which is deleted afterwards; GPUs are what its nodes have.
     """
     console = Console()
+    if cluster:
+        plan = demo_cluster.ClusterPlan(files or _paper_files(), seconds, scheduler)
+        _finish(_on_cluster(plan, console), report, console)
+        return
     workload = combine([up.read(path) for path in files or _paper_files()])
     shared_plan = Plan("shared", workload, 1, seconds, time_scale)
     turns = time_shared(workload)
@@ -56,18 +74,50 @@ def demo(
     console.print(demo_view.host_line(shared))
     time_sharing = _run(turns_plan, "Time sharing only: four simulated GPUs", console)
     console.print(demo_view.comparison_table(shared, time_sharing))
-    outcome = _report(shared, time_sharing, time_scale)
+    _finish(_report(shared, time_sharing, time_scale), report, console)
+
+
+def _finish(outcome: Report, file: Path | None, console: Console) -> None:
+    """Say which claims hold, write the report; exit code 1 where one does not."""
     for line in demo_view.claim_lines(outcome.claims):
         console.print(line)
-    if report:
-        outcome.write(report)
+    if file:
+        outcome.write(file)
     if not outcome.holds:
         raise typer.Exit(1)
+
+
+def _on_cluster(plan: demo_cluster.ClusterPlan, console: Console) -> Report:
+    api = ApiServer.connect()
+    title = f"Shared, on the cluster at {api.host}"
+    with _progress(title, console) as show:
+        gpus = demo_cluster.gpus_of(api)
+        result = demo_cluster.measure(api, plan, gpus, show)
+    console.print(demo_view.replica_table(result))
+    console.print(demo_view.host_line(result))
+    return Report(
+        claims=claims(result),
+        cases=[result.as_case()],
+        simulated=any(gpu.is_simulated for gpu in gpus),
+        conditions={
+            "gpu": result.usage.gpus[0].name,
+            "seconds": plan.seconds,
+            "warm_up_seconds": WARM_UP_S,
+            "users_per_replica": USERS_PER_REPLICA,
+        },
+    )
 
 
 def _run(plan: Plan, title: str, console: Console) -> ModeResult:
     """Measure one plan with a live table; a console that is no terminal gets one line."""
     console.print(f"{title}, {plan.time_scale} times slower than a real one.")
+    with _progress(title, console) as show:
+        return asyncio.run(_measured(plan, show))
+
+
+@contextlib.contextmanager
+def _progress(title: str, console: Console) -> Iterator[Show]:
+    """Yield what keeps a live table on the terminal up to date; it is gone after the block."""
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
         def show(
@@ -76,9 +126,8 @@ def _run(plan: Plan, title: str, console: Console) -> ModeResult:
             table = demo_view.progress_table(f"{title}: {phase}", views, delivered_percent)
             live.update(table, refresh=console.is_terminal)
 
-        result = asyncio.run(_measured(plan, show))
+        yield show
         live.update("")
-        return result
 
 
 async def _measured(plan: Plan, show: Show) -> ModeResult:

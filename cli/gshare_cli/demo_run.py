@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import psutil
-from prometheus_client import parser
 
 from gshare.errors import GshareError
 from gshare.workload import Workload
 from gshare_example_server.load import Load, Target
 
 from . import usage
+from .demo_count import Count
 from .demo_result import Mode, ModeResult, replica_results
 from .gpus import GpuSettings
 from .session import Session, SessionSettings
@@ -26,7 +26,6 @@ USERS_PER_REPLICA: Final = 5
 WARM_UP_S: Final = 4.0
 _READY_TIMEOUT_S: Final = 90.0
 _SHOW_PERIOD_S: Final = 0.5
-_COUNTER: Final = "example_requests_total"
 
 Show = Callable[[str, Sequence[ReplicaView], Mapping[str, float]], None]
 """Told twice a second: the phase, the replicas, and GPU time so far by lease id."""
@@ -113,34 +112,16 @@ async def _watch(
         await asyncio.sleep(min(left, _SHOW_PERIOD_S))
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """Requests that a replica had answered at a moment."""
-
-    requests: float
-    at: float
-
-    def rate_since(self, earlier: "_Count") -> float:
-        return (self.requests - earlier.requests) / (self.at - earlier.at)
-
-
-async def _counts(replicas: Iterable[ReplicaView]) -> dict[str, _Count]:
+async def _counts(replicas: Iterable[ReplicaView]) -> dict[str, Count]:
     """Ask each replica's own metrics how many requests it has answered well."""
     views = [view for view in replicas if view.port is not None]
     counts = await asyncio.gather(*(asyncio.to_thread(_count, view) for view in views))
     return {view.name: count for view, count in zip(views, counts, strict=True)}
 
 
-def _count(view: ReplicaView) -> _Count:
+def _count(view: ReplicaView) -> Count:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{view.port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+            return Count.of(answer.read().decode())
     except OSError as error:
         raise GshareError(f"{view.name}: no metrics: {error}") from error
-    samples = (
-        sample
-        for family in parser.text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == _COUNTER and sample.labels.get("status") == "200"
-    )
-    return _Count(sum(sample.value for sample in samples), time.monotonic())

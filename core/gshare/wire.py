@@ -16,6 +16,7 @@ LEASE_ID_BYTES: Final = 40
 UUID_BYTES: Final = 48
 MAX_SLICES: Final = 8
 MAX_SLOTS: Final = 64
+QUEUE_BUDGETS_IN_WINDOW: Final = 80  # 500 us in the usual 40 ms
 
 HEADER: Final = struct.Struct("=II")
 LIMITS: Final = struct.Struct(f"=II8IQ{2 * MAX_SLICES}H{LEASE_ID_BYTES}s{UUID_BYTES}s")
@@ -152,6 +153,11 @@ class Welcome:
 
     slot: int
     status: int
+
+
+def queue_budget_us(window_us: int) -> int:
+    """Return how much time may be queued ahead, which grows with the window."""
+    return max(1, window_us // QUEUE_BUDGETS_IN_WINDOW)
 
 
 def pack_limits(limits: Limits, sequence: int = 0) -> bytes:

@@ -18,6 +18,7 @@ from gshare.annotations import NodeGpu, PodPlacement, decode_placement
 from gshare.errors import InputError
 from gshare.layout import Layout, Verdicts
 from gshare.rectangles import Size
+from gshare.wire import Limits, Slice, queue_budget_us
 from gshare.workload import pods
 
 DIGEST_LETTERS: Final = 32
@@ -44,7 +45,8 @@ class Lease:
     """What one start of a container holds on one GPU.
 
     `digest` stands for the device IDs, and names record and CDI device; `start` counts the starts
-    of the pod's container, so that no two of them share pages.
+    of the pod's container, so that no two of them share pages; `libraries` is the version of hook
+    and drivers that the container has mounted.
     """
 
     lease_id: str
@@ -58,6 +60,7 @@ class Lease:
     quota_request_percent: int
     quota_limit_percent: int
     memory_bytes: int
+    libraries: str = ""
 
     @property
     def size(self) -> Size:
@@ -67,9 +70,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a container may not start; `may_pass` where waiting a little can cure it."""
+    """Why a container may not start; `may_pass` where waiting a little can cure it.
+
+    `reason` is one word, for counting.
+    """
 
     text: str
+    reason: str = "placement"
     may_pass: bool = False
 
 
@@ -89,14 +96,15 @@ def judge(
     try:
         asked = pods.asked(pod)
     except InputError as error:
-        return Refusal(str(error))
+        return Refusal(str(error), reason="pod")
     if asked is None or asked.container != owner.container:
-        return Refusal(f"{owner}: container {owner.container} asks for no rectangle")
+        return Refusal(f"{owner}: container {owner.container} asks for no rectangle", reason="pod")
     shape = asked.shape
     if len(device_ids) != shape.sm_percent:
         return Refusal(
             f"{owner}: {names.RESOURCE_SM} {shape.sm_percent}: the kubelet gave "
-            f"{len(device_ids)} devices; {_MAKE_ANEW}"
+            f"{len(device_ids)} devices; {_MAKE_ANEW}",
+            reason="pod",
         )
     placed = _placement(owner, pod, Size(shape.quota_request_percent, shape.sm_percent))
     if isinstance(placed, Refusal):
@@ -145,6 +153,21 @@ def numbered(lease: Lease, last_start: int, taken: Collection[str]) -> Lease:
     return replace(lease, lease_id=_lease_id(lease.pod_uid, start), start=start)
 
 
+def limits(lease: Lease, slices: Iterable[layout.Slice], window_us: int) -> Limits:
+    """Return what a lease's page says; `slices` are its pieces of the window, by its layout."""
+    return Limits(
+        lease_id=lease.lease_id,
+        gpu_uuid=lease.gpu_uuid,
+        sm_percent=lease.sm_percent,
+        quota_request_percent=lease.quota_request_percent,
+        quota_limit_percent=lease.quota_limit_percent,
+        slices=tuple(Slice(start, width) for start, width in slices),
+        memory_limit_bytes=lease.memory_bytes,
+        window_us=window_us,
+        queue_budget_us=queue_budget_us(window_us),
+    )
+
+
 def quota_limit(pod: Mapping[str, Any], lease: Lease) -> int:
     """Return the quota limit that `pod` says now; the lease's own where it says nothing valid."""
     try:
@@ -179,6 +202,7 @@ def _usable(owner: Owner, placed: PodPlacement, gpus: Sequence[NodeGpu]) -> Node
     if gpu is None:
         return Refusal(
             f"{owner}: {_FIELD}: gpu {placed.gpu_uuid}: is not on this node; {_MAKE_ANEW}",
+            reason="gpu",
             may_pass=True,
         )
     if not gpu.is_healthy:
@@ -186,6 +210,7 @@ def _usable(owner: Owner, placed: PodPlacement, gpus: Sequence[NodeGpu]) -> Node
         return Refusal(
             f"{owner}: {_FIELD}: gpu {gpu.uuid}: is not healthy{why}; the pod starts when it is "
             f"again, or {_MAKE_ANEW}",
+            reason="gpu",
             may_pass=True,
         )
     return gpu
@@ -195,6 +220,7 @@ def _full(wanted: Lease, problem: str) -> Refusal:
     return Refusal(
         f"{wanted.owner}: {_FIELD}: gpu {wanted.gpu_uuid}: {problem}; the pod starts when others "
         f"have left, or {_MAKE_ANEW}",
+        reason="full",
         may_pass=True,
     )
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gshare import layout, placement
+from gshare import layout, placement, wire
 from gshare.errors import GshareError
 from gshare.rectangles import Rectangle, Size
 from gshare.wire import Limits, Slice
@@ -31,7 +31,6 @@ from .daemons import TokenDaemons
 from .state import LeaseRecord, Run, StateDirectory, write_atomically
 
 LONGEST_LEASE_ID: Final = 39
-QUEUE_BUDGETS_IN_WINDOW: Final = 80  # 500 us in the usual 40 ms
 _LAYOUT: Final = "layout.json"
 
 
@@ -271,7 +270,7 @@ def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
 
 
 def _limits(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int) -> Limits:
-    """Return a lease's limits; the time that may be queued ahead grows with the window."""
+    """Return a lease's limits."""
     return Limits(
         lease_id=lease.lease_id,
         gpu_uuid=lease.gpu_uuid,
@@ -281,5 +280,5 @@ def _limits(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int
         slices=tuple(Slice(start, width) for start, width in slices),
         memory_limit_bytes=lease.memory_bytes,
         window_us=window_us,
-        queue_budget_us=max(1, window_us // QUEUE_BUDGETS_IN_WINDOW),
+        queue_budget_us=wire.queue_budget_us(window_us),
     )

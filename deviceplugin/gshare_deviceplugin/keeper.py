@@ -1,0 +1,218 @@
+"""Keeps the node's leases: records, layouts, folders, timetables and CDI specs, made to agree.
+
+Everything is level-triggered: a lease is its record, and `settle` makes the rest of its GPU follow
+the records, whatever is there. Each step is one file replaced or removed, in an order chosen for a
+SIGKILL at any line:
+
+  begin   the layout that has room for it (names that have no record are ignored);
+          its record, over the last lease of its device IDs; records of its pod's earlier leases;
+          then `settle`
+  settle  folders and limits pages, then the timetable (`leases.prepare`); the token daemon reads
+          it, makes grant, counters and socket, and forgets others; folders it no longer names are
+          removed (`leases.enforce`); CDI specs, which need the counters page
+  end     its record; its CDI spec; then `settle`
+
+So before the record is written nothing has happened, and after it the lease is there and only needs
+to be settled again. The kubelet never got an answer: it asks again for a new lease, which replaces
+this one. What a killed agent left undone is done by the first sweep (sweeper.py).
+
+Locks: `_lock` is held over records and layouts, for file work alone; each GPU has one that is held
+while its daemon is asked, so a daemon that hangs holds up nobody else's GPU. A GPU's lock is taken
+first.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gshare import layout, names
+from gshare.annotations import NodeGpu
+from gshare.errors import GshareError
+from gshare.layout import Verdicts
+from gshare.runtime import leases
+from gshare.wire import Limits
+
+from . import cdi, lease, libraries
+from .inventory import Inventory
+from .lease import Lease, Refusal
+from .libraries import PodLibraries
+from .mps_paths import MpsPaths
+from .records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where leases lie, and what containers get with them."""
+
+    state: Path
+    """The node's state directory, on a memory file system."""
+    cdi: Path
+    """The folder of CDI specs."""
+    inventory: Inventory
+    libraries: PodLibraries
+    mps: Callable[[str], MpsPaths | None]
+    """Where a GPU's MPS control daemon serves, None where none runs."""
+
+
+class Keeper:
+    """The leases of one node. Any thread may call."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._records = Records(ground.state)
+        self._verdicts = Verdicts()
+        self._lock = threading.Lock()
+        self._gpu_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._specs: dict[str, str] = {}  # digest -> lease id of the spec we wrote; under _lock
+        self._unsettled: set[str] = set()  # GPUs to be settled again; under _lock
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """Return all leases."""
+        with self._lock:
+            return tuple(self._records.leases().values())
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """Return the GPUs whose leases changed and that have not followed yet."""
+        with self._lock:
+            return frozenset(self._unsettled)
+
+    def gpu_folder(self, uuid: str) -> Path:
+        """Return the folder of a GPU, which its token daemon serves."""
+        return self._records.gpu(uuid)
+
+    def begin(self, wanted: Lease, gpu: NodeGpu) -> Lease | Refusal:
+        """Give `wanted` a number and a place on `gpu`, as the successor of its pod's last lease.
+
+        It is there, but no container can use it before `settle` has returned.
+        """
+        with self._lock:
+            known = self._records.leases().values()
+            replaced = [each for each in known if _succeeds(wanted, each)]
+            others = [e for e in known if e.gpu_uuid == gpu.uuid and e not in replaced]
+            last = max((e.start for e in replaced if e.pod_uid == wanted.pod_uid), default=0)
+            fresh = lease.numbered(wanted, last, self._taken(gpu.uuid, known))
+            fresh = replace(fresh, libraries=self._ground.libraries.digest)
+            before = self._records.layout(gpu.uuid)
+            before = _renamed(before, {e.lease_id for e in replaced}, fresh)
+            arranged = lease.admit(fresh, others, gpu, before, self._verdicts)
+            if isinstance(arranged, Refusal):
+                return arranged
+            self._records.write_layout(gpu.uuid, arranged)
+            self._records.write(fresh)
+            for each in replaced:
+                if each.digest != fresh.digest:
+                    self._remove(each.digest)
+            self._unsettled |= {gpu.uuid, *(each.gpu_uuid for each in replaced)}
+        return fresh
+
+    def end(self, ended: Lease) -> bool:
+        """End a lease; tell whether it was there. Its GPU is to be settled."""
+        with self._lock:
+            if self._records.leases().get(ended.digest) != ended:
+                return False  # replaced or changed meanwhile
+            self._remove(ended.digest)
+            self._unsettled.add(ended.gpu_uuid)
+        return True
+
+    def change_quota_limit(self, changed: Lease, percent: int) -> None:
+        """Let a lease borrow up to another limit. Its GPU is to be settled."""
+        with self._lock:
+            if self._records.leases().get(changed.digest) == changed:
+                self._records.write(replace(changed, quota_limit_percent=percent))
+                self._unsettled.add(changed.gpu_uuid)
+
+    def settle(self, uuid: str) -> None:
+        """Make folders, daemon and CDI specs of a GPU follow the records.
+
+        GshareError where the daemon does not follow, or a spec cannot be made.
+        """
+        with self._gpu_locks[uuid]:
+            with self._lock:
+                self._unsettled.add(uuid)
+                held, wanted = self._wanted(uuid)
+            folder = self._records.gpu(uuid)
+            folder.mkdir(parents=True, exist_ok=True)
+            leases.prepare(folder, wanted)
+            leases.enforce(folder, wanted)
+            with self._lock:
+                for each, limits in zip(held, wanted, strict=True):
+                    self._write_spec(each, limits)
+                if self._wanted(uuid)[1] == wanted:
+                    self._unsettled.discard(uuid)
+
+    def clean(self) -> None:
+        """Remove CDI specs that no lease has, and libraries that no container has mounted."""
+        with self._lock:
+            known = self._records.leases()
+            for digest in cdi.digests(self._ground.cdi) - known.keys():
+                cdi.remove_spec(self._ground.cdi, digest)
+            kept = {each.libraries for each in known.values()}
+            current = self._ground.libraries
+            libraries.sweep(current.folder.parent, kept | {current.digest})
+
+    def unsettle_all(self) -> None:
+        """Have every GPU of the node settled anew, whatever we remember of it."""
+        with self._lock:
+            known = {each.gpu_uuid for each in self._records.leases().values()}
+            present = {gpu.uuid for gpu in self._ground.inventory.gpus()}
+            self._unsettled |= known | present | self._records.gpus()
+            self._specs.clear()
+
+    def _remove(self, digest: str) -> None:
+        self._records.remove(digest)
+        self._specs.pop(digest, None)
+        cdi.remove_spec(self._ground.cdi, digest)
+
+    def _wanted(self, uuid: str) -> tuple[list[Lease], list[Limits]]:
+        """Return a GPU's leases and their limits, by its layout, which is written if it changed."""
+        held = [each for each in self._records.leases().values() if each.gpu_uuid == uuid]
+        written = self._records.layout(uuid)
+        sizes = {each.lease_id: each.size for each in held}
+        arranged = layout.settled(written, sizes, self._verdicts)
+        if arranged is None:
+            raise GshareError(f"the leases on {uuid} fit no layout: {sorted(sizes)}")
+        if arranged != written:
+            self._records.write_layout(uuid, arranged)
+        window_us = self._ground.inventory.window_us
+        return held, [lease.limits(e, arranged.slices(e.lease_id), window_us) for e in held]
+
+    def _write_spec(self, held: Lease, limits: Limits) -> None:
+        """Write the CDI spec of a lease that is still there, unless it is written."""
+        if self._specs.get(held.digest) == held.lease_id:
+            return
+        if held.digest not in self._records.leases():
+            return
+        ground = self._ground
+        edits = cdi.merge(
+            ground.inventory.edits(held.gpu_uuid, held.lease_id),
+            cdi.lease_edits(
+                limits,
+                leases.folder_of(self._records.gpu(held.gpu_uuid), held.lease_id),
+                ground.libraries,
+                ground.mps(held.gpu_uuid),
+            ),
+        )
+        cdi.write_spec(ground.cdi, held.digest, edits)
+        self._specs[held.digest] = held.lease_id
+
+    def _taken(self, uuid: str, known: Iterable[Lease]) -> set[str]:
+        folders = self._records.gpu(uuid) / names.FOLDER_LEASES
+        left = {entry.name for entry in folders.iterdir()} if folders.exists() else set()
+        return left | {each.lease_id for each in known}
+
+
+def _succeeds(wanted: Lease, earlier: Lease) -> bool:
+    """Tell whether `earlier` is over once `wanted` begins: same devices, or same pod."""
+    return wanted.digest == earlier.digest or wanted.pod_uid == earlier.pod_uid
+
+
+def _renamed(before: Layout, earlier: Collection[str], fresh: Lease) -> Layout:
+    """Return the layout with `fresh` in the place of its predecessor, so that nothing moves."""
+    for key, place in before.places:
+        if key in earlier and place.size == fresh.size:
+            return before.without(key).adding(fresh.lease_id, place)
+    return before

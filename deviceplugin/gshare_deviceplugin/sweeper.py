@@ -1,0 +1,167 @@
+"""Ends leases that are over and keeps the rest in line with pods, on a thread of its own.
+
+At start, every minute, and at each change of a pod: leases whose containers are over end
+(ending.py), changed quota limits are taken up, and GPUs that differ from their records are settled.
+While a pod is over and its lease not yet, or a token daemon is away, it looks again soon.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from gshare.errors import GshareError
+from gshare.runtime import tokend
+
+from . import ending
+from .ending import Fate, Signs
+from .keeper import Keeper
+from .lease import Lease, Owner
+from .podresources import Held, PodResourcesError
+
+_SOON_S: Final = 0.3
+_WHOLE_S: Final = 60.0
+_STATS_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Pods(Protocol):
+    """What became of pods, and what they say now."""
+
+    def fate(self, owner: Owner, uid: str) -> Fate:
+        """Return what became of the pod `uid`, which had the owner's name."""
+
+    def quota_limit(self, held: Lease) -> int:
+        """Return the quota limit that a lease's pod says; the lease's own where it says none."""
+
+
+class Kubelet(Protocol):
+    """Which container has which device IDs."""
+
+    def list(self) -> Sequence[Held]:
+        """Return every container that holds devices of ours; PodResourcesError."""
+
+
+class Sweeper:
+    """Sweeps when told, and by itself."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        pods: Pods,
+        kubelet: Kubelet,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._keeper = keeper
+        self._pods = pods
+        self._kubelet = kubelet
+        self._on_end = on_end
+        self._over_since: dict[str, float] = {}  # by lease id, of leases that wait for their end
+        self._troubles: dict[str, str] = {}  # by GPU, so that each is logged once
+        self._told = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with a whole sweep."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a sweep under way is finished."""
+        self._stopping.set()
+        self._told.set()
+        self._thread.join()
+
+    def tell(self) -> None:
+        """Sweep soon: something has changed."""
+        self._told.set()
+
+    def sweep(self, now_s: float, *, whole: bool = False) -> bool:
+        """Sweep once; with `whole` compare everything. Return whether to look again soon."""
+        if whole:
+            self._keeper.unsettle_all()
+            self._keeper.clean()
+        is_waiting = self._end_those_over(now_s)
+        self._follow_quota_limits()
+        failed = [uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)]
+        return is_waiting or bool(failed)
+
+    def _run(self) -> None:
+        whole_s = -_WHOLE_S
+        while not self._stopping.is_set():
+            self._told.clear()
+            now_s = time.monotonic()
+            whole = now_s - whole_s >= _WHOLE_S
+            pause_s = _SOON_S
+            try:
+                if not self.sweep(now_s, whole=whole):
+                    pause_s = _WHOLE_S
+                if whole:
+                    whole_s = now_s
+            except Exception:  # noqa: BLE001 (the next sweep tries again)
+                _log.exception("event=sweep_failed")
+            self._told.wait(pause_s)
+
+    def _end_those_over(self, now_s: float) -> bool:
+        known = self._keeper.leases
+        waiting = {}
+        for held, signs in zip(known, self._signs(known), strict=True):
+            if not ending.is_over(signs):
+                continue
+            since_s = self._over_since.get(held.lease_id, now_s)
+            if not ending.has_ended(signs, now_s - since_s):
+                waiting[held.lease_id] = since_s
+            elif self._keeper.end(held):
+                _log.info("event=lease_ended lease=%s owner=%r", held.lease_id, str(held.owner))
+                self._on_end()
+        self._over_since = waiting
+        return bool(waiting)
+
+    def _signs(self, known: Sequence[Lease]) -> list[Signs]:
+        fates = [self._pods.fate(held.owner, held.pod_uid) for held in known]
+        listed = self._listed() if Fate.GONE in fates else None
+        return [
+            Signs(
+                fate,
+                None if listed is None else (held.owner, held.digest) in listed,
+                self._processes(held) if fate in {Fate.ENDED, Fate.GONE} else None,
+            )
+            for held, fate in zip(known, fates, strict=True)
+        ]
+
+    def _listed(self) -> set[tuple[Owner, str]] | None:
+        try:
+            return {(held.owner, held.digest) for held in self._kubelet.list()}
+        except PodResourcesError as error:
+            _log.warning("event=kubelet_away error=%r", str(error))
+            return None
+
+    def _processes(self, held: Lease) -> int | None:
+        folder = self._keeper.gpu_folder(held.gpu_uuid)
+        stats = tokend.Control(folder, timeout_s=_STATS_S).try_stats()
+        if stats is None:
+            return None
+        try:
+            return stats.lease(held.lease_id).processes
+        except KeyError:
+            return 0
+
+    def _follow_quota_limits(self) -> None:
+        for held in self._keeper.leases:
+            percent = self._pods.quota_limit(held)
+            if percent != held.quota_limit_percent:
+                _log.info("event=quota_limit lease=%s percent=%d", held.lease_id, percent)
+                self._keeper.change_quota_limit(held, percent)
+
+    def _settles(self, uuid: str) -> bool:
+        trouble = ""
+        try:
+            self._keeper.settle(uuid)
+        except GshareError as error:
+            trouble = str(error)
+        if trouble != self._troubles.get(uuid, ""):
+            _log.warning("event=settled gpu=%s error=%r", uuid, trouble)
+        self._troubles[uuid] = trouble
+        return not trouble

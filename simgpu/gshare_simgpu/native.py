@@ -44,6 +44,10 @@ class Control:
         self._library.gshare_simgpu_open.restype = ctypes.c_void_p
         self._library.gshare_simgpu_close.argtypes = (ctypes.c_void_p,)
         self._library.gshare_simgpu_close.restype = None
+        self._library.gshare_simgpu_report_xid.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+        self._library.gshare_simgpu_report_xid.restype = None
+        self._library.gshare_simgpu_set_lost.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        self._library.gshare_simgpu_set_lost.restype = None
         self._library.gshare_simgpu_counters.argtypes = (
             ctypes.c_void_p,
             ctypes.POINTER(_Totals),
@@ -69,6 +73,14 @@ class Control:
     def close(self, handle: int) -> None:
         """Unmap a GPU."""
         self._library.gshare_simgpu_close(handle)
+
+    def report_xid(self, handle: int, xid: int) -> None:
+        """Have NVML tell of a fault."""
+        self._library.gshare_simgpu_report_xid(handle, xid)
+
+    def set_lost(self, handle: int, *, lost: bool) -> None:
+        """Have NVML answer that the GPU is lost, or that it is back."""
+        self._library.gshare_simgpu_set_lost(handle, int(lost))
 
     def counters(self, handle: int) -> GpuCounters:
         """Read all counters of one instant, under the GPU's lock."""

@@ -50,9 +50,11 @@ class SimulatedNode:
         directory holds simulated GPUs already.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)  # users of every id use the GPUs, whatever our umask
         try:
             with (directory / _TOPOLOGY).open("x") as file:
                 file.write(topology.lines())
+            (directory / _TOPOLOGY).chmod(0o644)
         except OSError as error:
             raise SimulatedGpuError(f"{directory}: cannot make simulated GPUs: {error}") from error
         Control(driver).create(directory)
@@ -70,9 +72,15 @@ class SimulatedNode:
 
     def counters(self, uuid: str) -> GpuCounters:
         """Return what ran on a GPU; all figures are of one instant."""
-        if uuid not in self._handles:
-            self._handles[uuid] = self._control.open(self.directory, self._index(uuid))
-        return self._control.counters(self._handles[uuid])
+        return self._control.counters(self._handle(uuid))
+
+    def report_xid(self, uuid: str, xid: int) -> None:
+        """Have the GPU report a fault: an XID event of NVML. Kernels run on."""
+        self._control.report_xid(self._handle(uuid), xid)
+
+    def set_lost(self, uuid: str, *, lost: bool) -> None:
+        """Have NVML answer that the GPU is lost, or that it is back. Kernels run on."""
+        self._control.set_lost(self._handle(uuid), lost=lost)
 
     def close(self) -> None:
         """Unmap the GPUs; the node may be read again."""
@@ -88,6 +96,11 @@ class SimulatedNode:
         (self.directory / _TOPOLOGY).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.directory.rmdir()
+
+    def _handle(self, uuid: str) -> int:
+        if uuid not in self._handles:
+            self._handles[uuid] = self._control.open(self.directory, self._index(uuid))
+        return self._handles[uuid]
 
     def _index(self, uuid: str) -> int:
         for gpu in self.gpus:

@@ -48,18 +48,25 @@ class Topology:
             raise SimulatedGpuError("topology: two GPUs have one uuid")
 
     @classmethod
-    def uniform(cls, kind: str, count: int = 1, time_scale: int = 1, *, mps: bool = True) -> Self:
+    def uniform(
+        cls, kind: str, count: int = 1, time_scale: int = 1, *, mps: bool = True, node: str = ""
+    ) -> Self:
         """Return `count` GPUs of one kind."""
-        return cls.of(((kind, count),), time_scale, mps=mps)
+        return cls.of(((kind, count),), time_scale, mps=mps, node=node)
 
     @classmethod
     def of(
-        cls, kinds: tuple[tuple[str, int], ...], time_scale: int = 1, *, mps: bool = True
+        cls,
+        kinds: tuple[tuple[str, int], ...],
+        time_scale: int = 1,
+        *,
+        mps: bool = True,
+        node: str = "",
     ) -> Self:
-        """Return a topology of (kind, count) pairs, in that order."""
+        """Return a topology of (kind, count) pairs, in that order; UUIDs differ between nodes."""
         names = [kind for kind, count in kinds for _ in range(count)]
         gpus = tuple(
-            GpuModel(f"GPU-{uuid.uuid5(_NAMESPACE, f'{index} {name}')}", profile.load(name))
+            GpuModel(f"GPU-{_uuid(index, name, node)}", profile.load(name))
             for index, name in enumerate(names)
         )
         return cls(gpus, time_scale, mps)
@@ -88,6 +95,10 @@ class Topology:
         numbers |= {"index": index, "mps": int(self.mps), "time_scale": self.time_scale}
         words = " ".join(f"{key}={value}" for key, value in numbers.items())
         return f"gpu uuid={gpu.uuid} {words} name={name}\n"
+
+
+def _uuid(index: int, kind: str, node: str) -> uuid.UUID:
+    return uuid.uuid5(_NAMESPACE, f"{index} {kind} {node}".rstrip())
 
 
 def _kind(path: Path, entry: dict[str, object]) -> tuple[str, int]:

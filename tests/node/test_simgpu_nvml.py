@@ -95,3 +95,51 @@ def test_nvml_prints_nothing_and_sees_hidden_gpus() -> None:
 
 def _package_folder() -> str:
     return pynvml.__file__.rpartition("/")[0]
+
+
+def test_a_fault_reaches_every_event_set_that_waits_for_it() -> None:
+    wait = """
+events = nvml.nvmlEventSetCreate()
+nvml.nvmlDeviceRegisterEvents(gpu, nvml.nvmlEventTypeXidCriticalError, events)
+print("ready", flush=True)
+event = nvml.nvmlEventSetWait_v2(events, 5000)
+print(nvml.nvmlDeviceGetUUID(event.device), event.eventType, event.eventData)
+"""
+    with simulated_node() as node, running(node, READ + wait) as process:
+        node.report_xid(node.gpus[0].uuid, 79)
+
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == [node.gpus[0].uuid, "8", "79"]
+
+
+def test_a_lost_gpu_answers_again_once_it_is_back() -> None:
+    ask = """
+def answers():
+    try:
+        return bool(nvml.nvmlDeviceGetMemoryInfo(gpu).total)
+    except nvml.NVMLError_GpuIsLost:
+        return False
+"""
+    with simulated_node() as node:
+        answers = []
+        for lost in (True, False):
+            node.set_lost(node.gpus[0].uuid, lost=lost)
+            program = f"{READ.rsplit('pids', 1)[0]}{ask}\nprint(json.dumps(answers()))"
+            answers.append(json.loads(run(node, program)))
+
+    assert answers == [False, True]
+
+
+def test_a_forked_child_reads_as_its_parent_does() -> None:
+    fork = """
+import os
+nvml.nvmlDeviceGetUtilizationRates(gpu)
+child = os.fork()
+if not child:
+    nvml.nvmlDeviceGetMemoryInfo(gpu)
+    os.kill(os.getpid(), 9)
+os.waitpid(child, 0)
+print(json.dumps(nvml.nvmlDeviceGetMemoryInfo(gpu).used))
+"""
+    with simulated_node() as node:
+        assert json.loads(run(node, READ + fork)) == 0

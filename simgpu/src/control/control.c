@@ -72,3 +72,16 @@ int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *tot
     gshare_sim_unlock(gpu);
     return count;
 }
+
+void gshare_simgpu_report_xid(struct sim_gpu *gpu, uint32_t xid) {
+    struct sim_state *state = gpu->state;
+
+    gshare_sim_lock(gpu);
+    state->xids[state->xid_count % SIM_XIDS] = xid;
+    state->xid_count++;
+    gshare_sim_unlock(gpu);
+}
+
+void gshare_simgpu_set_lost(struct sim_gpu *gpu, int is_lost) {
+    gpu->state->is_lost = is_lost != 0;
+}

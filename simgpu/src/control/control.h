@@ -34,5 +34,9 @@ SIM_API void gshare_simgpu_close(struct sim_gpu *gpu);
  */
 SIM_API int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *totals,
                                    struct gshare_simgpu_account *accounts, int room);
+/* Has NVML tell of a fault of the GPU, as the driver's log does: an XID. */
+SIM_API void gshare_simgpu_report_xid(struct sim_gpu *gpu, uint32_t xid);
+/* Has NVML answer that the GPU is lost, or, with 0, that it is back. Kernels run on. */
+SIM_API void gshare_simgpu_set_lost(struct sim_gpu *gpu, int is_lost);
 
 #endif

@@ -1,21 +1,12 @@
 /* Processes on a GPU: attach, detach, and the return of what the dead held. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine.h"
 
-static struct flock lock_of(uint32_t client, short type) {
-    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = client, .l_len = 1};
-}
-
 static bool is_alive(struct sim_gpu *gpu, uint32_t client) {
-    struct flock lock = lock_of(client, F_WRLCK);
-
-    if (client == gpu->client)
-        return true;
-    return fcntl(gpu->lock_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    return client == gpu->client || gshare_sim_byte_is_held(gpu->lock_fd, client);
 }
 
 /* Frees what a client owns. Its account keeps the figures. */
@@ -72,13 +63,13 @@ static uint32_t free_slot(const struct sim_state *state) {
 static int occupy(struct sim_gpu *gpu, uint32_t slot, const struct sim_terms *terms) {
     struct sim_state *state = gpu->state;
     struct sim_client *client = &state->clients[slot];
-    struct flock lock = lock_of(slot, F_WRLCK);
 
     if (gshare_sim_memory_used(state) + state->device.context_bytes > state->device.memory_bytes ||
         state->device.context_bytes > terms->memory_limit_bytes)
         return -ENOMEM;
-    if (fcntl(gpu->lock_fd, F_OFD_SETLK, &lock) != 0)
-        return -errno;
+    int error = gshare_sim_byte_take(gpu->lock_fd, slot);
+    if (error)
+        return error;
     memset(client, 0, sizeof *client);
     client->pid = (uint32_t)getpid();
     client->account = find_account(state, terms->label);
@@ -104,13 +95,11 @@ int gshare_sim_attach(struct sim_gpu *gpu, const struct sim_terms *terms) {
 }
 
 void gshare_sim_detach(struct sim_gpu *gpu) {
-    struct flock lock = lock_of(gpu->client, F_UNLCK);
-
     if (gpu->client == SIM_NONE)
         return;
     gshare_sim_lock(gpu);
     end_client(gpu->state, gpu->client);
-    fcntl(gpu->lock_fd, F_OFD_SETLK, &lock);
+    gshare_sim_byte_leave(gpu->lock_fd, gpu->client);
     gpu->client = SIM_NONE;
     gshare_sim_unlock(gpu);
 }

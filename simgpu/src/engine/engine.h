@@ -20,8 +20,9 @@ enum { SIM_MAX_GPUS = 16 };
 /* One GPU as a process sees it. */
 struct sim_gpu {
     struct sim_state *state;
-    int lock_fd;     /* its byte `client` is write-locked while this process lives */
-    uint32_t client; /* SIM_NONE until attached */
+    int lock_fd;      /* its bytes of `client` and `visitor` are write-locked while we live */
+    uint32_t client;  /* SIM_NONE until attached */
+    uint32_t visitor; /* who we are to the lock: from 1 on */
 };
 
 /* topology.c: reads DIR/topology; returns the number of GPUs or a negative errno. */
@@ -32,7 +33,15 @@ int gshare_sim_create(const char *directory, const struct sim_device *device);
 int gshare_sim_open(const char *directory, uint32_t index, struct sim_gpu *gpu);
 void gshare_sim_forget(struct sim_gpu *gpu); /* in a forked child: drop the parent's life line */
 
+/* alive.c: bytes of the lock file by which a process's life shows, across pid namespaces. Clients
+ * have those from 0 on, visitors (whoever has opened the GPU) those from SIM_VISITOR_BYTES on. */
+enum { SIM_VISITORS = 1024, SIM_VISITOR_BYTES = 4096 };
+int gshare_sim_byte_take(int fd, uint32_t byte);
+void gshare_sim_byte_leave(int fd, uint32_t byte);
+bool gshare_sim_byte_is_held(int fd, uint32_t byte); /* by another than `fd` */
+
 /* lock.c: takes the lock and plays the model to now. */
+int gshare_sim_visit(struct sim_gpu *gpu); /* gives us an identity; -EUSERS: none is left */
 void gshare_sim_lock(struct sim_gpu *gpu);
 void gshare_sim_unlock(struct sim_gpu *gpu);
 uint64_t gshare_sim_now(void);

@@ -1,5 +1,5 @@
-/* The files of a simulated GPU: gpu-N.state (mapped by all) and gpu-N.alive (one lock byte a
- * client; open-file-description locks, so a process's death shows across pid namespaces). */
+/* The files of a simulated GPU: gpu-N.state (mapped by all) and gpu-N.alive (see alive.c). Whoever
+ * makes them, every user may use them, as it may use the device files of a real GPU. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "engine.h"
+
+enum { FOR_ALL = 0666 };
 
 static int path_of(char path[PATH_MAX], const char *directory, uint32_t index, const char *suffix) {
     int length = snprintf(path, PATH_MAX, "%s/gpu-%u.%s", directory, index, suffix);
@@ -22,7 +24,7 @@ static int open_file(const char *directory, uint32_t index, const char *suffix, 
 
     if (error)
         return error;
-    int fd = open(path, flags | O_RDWR | O_CLOEXEC, 0666);
+    int fd = open(path, flags | O_RDWR | O_CLOEXEC, FOR_ALL);
     return fd < 0 ? -errno : fd;
 }
 
@@ -35,28 +37,13 @@ static int map_state(int fd, struct sim_state **state) {
     return 0;
 }
 
-static int init_mutex(pthread_mutex_t *mutex) {
-    pthread_mutexattr_t attributes;
-    int error = pthread_mutexattr_init(&attributes);
-
-    if (error)
-        return -error;
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    error = pthread_mutex_init(mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return -error;
-}
-
-static int init_state(struct sim_state *state, const struct sim_device *device) {
+static void init_state(struct sim_state *state, const struct sim_device *device) {
     state->device = *device;
     state->created_ns = gshare_sim_now();
     state->time_ns = state->created_ns;
     state->turn_client = SIM_NONE;
     state->version = SIM_VERSION;
-    int error = init_mutex(&state->mutex);
-    state->magic = error ? 0 : SIM_MAGIC;
-    return error;
+    state->magic = SIM_MAGIC;
 }
 
 /* Makes the files of one GPU, idle and empty. Fails with -EEXIST where they exist. */
@@ -68,15 +55,17 @@ int gshare_sim_create(const char *directory, const struct sim_device *device) {
 
     if (fd < 0)
         return fd;
-    if (ftruncate(fd, sizeof *state) != 0) {
+    if (fchmod(fd, FOR_ALL) != 0 || ftruncate(fd, sizeof *state) != 0) {
         error = -errno;
         goto out;
     }
     alive = open_file(directory, device->index, "alive", O_CREAT);
     error = alive < 0 ? alive : map_state(fd, &state);
+    if (!error && fchmod(alive, FOR_ALL) != 0)
+        error = -errno;
     if (error)
         goto out;
-    error = init_state(state, device);
+    init_state(state, device);
     munmap(state, sizeof *state);
 out:
     if (alive >= 0)
@@ -103,9 +92,11 @@ int gshare_sim_open(const char *directory, uint32_t index, struct sim_gpu *gpu) 
     else
         error = map_state(fd, &gpu->state);
     close(fd);
-    if (!error && (gpu->state->magic != SIM_MAGIC || gpu->state->version != SIM_VERSION)) {
-        munmap(gpu->state, sizeof *gpu->state);
-        error = -EPROTO;
+    if (!error) {
+        bool is_ours = gpu->state->magic == SIM_MAGIC && gpu->state->version == SIM_VERSION;
+        error = is_ours ? gshare_sim_visit(gpu) : -EPROTO;
+        if (error)
+            munmap(gpu->state, sizeof *gpu->state);
     }
     if (error && gpu->lock_fd >= 0)
         close(gpu->lock_fd);

@@ -1,17 +1,18 @@
 /* The shared state of one simulated GPU: a file in GSHARE_SIMGPU_DIR that every client maps.
  *
- * Everything is guarded by `mutex` (process-shared, robust). Nothing here is a derived sum that a
- * killed holder could leave half updated, except `active`, which gshare_sim_repair() rebuilds.
- * Times are CLOCK_MONOTONIC ns. The file is sparse: only touched rings, events and slots cost RAM.
+ * Everything is guarded by `lock`, which survives its holder's death. Nothing here is a derived sum
+ * that a killed holder could leave half updated, except `active`, which gshare_sim_repair()
+ * rebuilds. Times are CLOCK_MONOTONIC ns. The file is sparse: only touched rings, events and slots
+ * cost RAM.
  */
 #ifndef GSHARE_SIMGPU_STATE_H
 #define GSHARE_SIMGPU_STATE_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 1u
+#define SIM_VERSION 2u
 
 enum {
     SIM_CLIENTS = 256,
@@ -22,6 +23,7 @@ enum {
     SIM_LABEL_BYTES = 64,
     SIM_NAME_BYTES = 64,
     SIM_BUCKETS = 16,
+    SIM_XIDS = 32,
 };
 
 #define SIM_BUCKET_NS 100000000u /* utilisation is kept in pieces of 100 ms */
@@ -134,8 +136,12 @@ struct sim_device {
 struct sim_state {
     uint32_t magic;
     uint32_t version;
-    struct sim_device device; /* immutable after creation */
-    pthread_mutex_t mutex;
+    struct sim_device device;      /* immutable after creation */
+    _Atomic uint32_t lock;         /* lock.c: 0, or who holds it */
+    _Atomic uint32_t compute_mode; /* NVML's number; nothing here depends on it */
+    _Atomic uint32_t is_lost;      /* NVML answers that the GPU is lost */
+    _Atomic uint64_t xid_count;    /* faults reported, ever; the last ones in `xids` */
+    uint32_t xids[SIM_XIDS];
     uint64_t created_ns;
     uint64_t time_ns; /* the model's clock: everything up to here has happened */
     uint64_t reaped_ns;

@@ -79,6 +79,17 @@ nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t gpu, int type, unsigned int 
     return nvmlDeviceGetClockInfo(gpu, type, mhz);
 }
 
+/* Any process may connect whatever the mode says: the model has no more than its `mps`. */
+nvmlReturn_t nvmlDeviceSetComputeMode(nvmlDevice_t gpu, unsigned int mode) {
+    enum { MODES = 4 };
+    nvmlReturn_t result = gshare_sim_answers(gpu, gpu);
+
+    if (result || mode >= MODES)
+        return result ? result : NVML_ERROR_INVALID_ARGUMENT;
+    gpu->state->compute_mode = mode;
+    return NVML_SUCCESS;
+}
+
 static nvmlReturn_t pair(nvmlDevice_t gpu, unsigned int *first, unsigned int *second,
                          unsigned int value) {
     nvmlReturn_t result = gshare_sim_check(gpu, first ? second : NULL);

@@ -17,6 +17,8 @@ enum {
     NVML_ERROR_NOT_FOUND = 6,
     NVML_ERROR_INSUFFICIENT_SIZE = 7,
     NVML_ERROR_DRIVER_NOT_LOADED = 9,
+    NVML_ERROR_TIMEOUT = 10,
+    NVML_ERROR_GPU_IS_LOST = 15,
 };
 
 typedef struct {
@@ -56,6 +58,14 @@ typedef struct {
     int temperature;
 } nvmlTemperature_t;
 
+typedef struct sim_event_set *nvmlEventSet_t;
+
+typedef struct {
+    nvmlDevice_t device;
+    unsigned long long type, data;
+    unsigned int gpu_instance, compute_instance;
+} nvmlEventData_t;
+
 #define CALL(symbol, parameters) SIM_API nvmlReturn_t symbol parameters;
 #include "functions.def"
 #undef CALL
@@ -69,6 +79,8 @@ SIM_API const char *nvmlErrorString(nvmlReturn_t);
 
 /* session.c: whether `gpu` is a device of the initialised library. */
 nvmlReturn_t gshare_sim_check(nvmlDevice_t gpu, const void *answer);
+/* The same, and that the GPU is there: for what NVML asks the hardware. */
+nvmlReturn_t gshare_sim_answers(nvmlDevice_t gpu, const void *answer);
 nvmlReturn_t gshare_sim_text(char *target, unsigned int length, const char *text);
 
 #endif

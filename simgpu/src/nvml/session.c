@@ -1,5 +1,6 @@
 /* Initialisation, and finding devices. NVML shows every GPU of the node, whatever
  * CUDA_VISIBLE_DEVICES says, as the real one does. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 static struct sim_gpu gpus[SIM_MAX_GPUS];
 static unsigned int gpu_count;
 static int references;
+static bool is_forked; /* in a child of fork: the files that show life are the parent's */
 static pthread_mutex_t session_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Lock held. */
@@ -29,8 +31,21 @@ static nvmlReturn_t open_all(void) {
     return count > 0 && opened == (unsigned int)count ? NVML_SUCCESS : NVML_ERROR_DRIVER_NOT_LOADED;
 }
 
+static void after_fork_in_child(void) {
+    for (unsigned int i = 0; i < gpu_count; i++)
+        gshare_sim_forget(&gpus[i]);
+    is_forked = gpu_count != 0;
+}
+
+static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
 nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
     (void)flags;
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&session_lock);
     nvmlReturn_t result = gpu_count ? NVML_SUCCESS : open_all();
     references += result == NVML_SUCCESS;
@@ -56,12 +71,20 @@ nvmlReturn_t nvmlShutdown(void) {
 
 nvmlReturn_t gshare_sim_check(nvmlDevice_t gpu, const void *answer) {
     pthread_mutex_lock(&session_lock);
+    if (is_forked)
+        open_all();
+    is_forked = false;
     int is_open = references;
     pthread_mutex_unlock(&session_lock);
     if (!is_open)
         return NVML_ERROR_UNINITIALIZED;
     return gpu >= gpus && gpu < gpus + gpu_count && answer ? NVML_SUCCESS
                                                            : NVML_ERROR_INVALID_ARGUMENT;
+}
+
+nvmlReturn_t gshare_sim_answers(nvmlDevice_t gpu, const void *answer) {
+    nvmlReturn_t result = gshare_sim_check(gpu, answer);
+    return !result && gpu->state->is_lost ? NVML_ERROR_GPU_IS_LOST : result;
 }
 
 nvmlReturn_t gshare_sim_text(char *target, unsigned int length, const char *text) {
@@ -182,6 +205,10 @@ const char *nvmlErrorString(nvmlReturn_t result) {
         return "A query to find an object was unsuccessful";
     case NVML_ERROR_INSUFFICIENT_SIZE:
         return "An input argument is not large enough";
+    case NVML_ERROR_TIMEOUT:
+        return "Timeout";
+    case NVML_ERROR_GPU_IS_LOST:
+        return "GPU is lost";
     case NVML_ERROR_DRIVER_NOT_LOADED:
         return "Driver is not loaded: GSHARE_SIMGPU_DIR names no simulated GPU";
     default:

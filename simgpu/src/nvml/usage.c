@@ -38,7 +38,7 @@ static unsigned int percent(double part, double whole) {
 }
 
 nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t gpu, nvmlUtilization_t *rates) {
-    nvmlReturn_t result = gshare_sim_check(gpu, rates);
+    nvmlReturn_t result = gshare_sim_answers(gpu, rates);
 
     if (result)
         return result;
@@ -61,7 +61,7 @@ static unsigned long long wall_clock_us(void) {
 nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t gpu,
                                              nvmlProcessUtilizationSample_t *samples,
                                              unsigned int *count, unsigned long long since_us) {
-    nvmlReturn_t result = gshare_sim_check(gpu, count);
+    nvmlReturn_t result = gshare_sim_answers(gpu, count);
     unsigned int found = 0;
     unsigned long long now_us = wall_clock_us();
 
@@ -101,7 +101,7 @@ static nvmlReturn_t memory(nvmlDevice_t gpu, uint64_t *total, uint64_t *used) {
 nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t gpu, nvmlMemory_t *answer) {
     uint64_t total = 0;
     uint64_t used = 0;
-    nvmlReturn_t result = gshare_sim_check(gpu, answer);
+    nvmlReturn_t result = gshare_sim_answers(gpu, answer);
 
     result = result ? result : memory(gpu, &total, &used);
     if (!result)
@@ -112,7 +112,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t gpu, nvmlMemory_t *answer) {
 nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t gpu, nvmlMemory_v2_t *answer) {
     uint64_t total = 0;
     uint64_t used = 0;
-    nvmlReturn_t result = gshare_sim_check(gpu, answer);
+    nvmlReturn_t result = gshare_sim_answers(gpu, answer);
 
     result = result ? result : memory(gpu, &total, &used);
     if (result)
@@ -125,7 +125,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t gpu, nvmlMemory_v2_t *answe
 }
 
 nvmlReturn_t nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t gpu, nvmlMemory_t *answer) {
-    nvmlReturn_t result = gshare_sim_check(gpu, answer);
+    nvmlReturn_t result = gshare_sim_answers(gpu, answer);
 
     if (!result)
         *answer = (nvmlMemory_t){.total = gpu->state->device.memory_bytes,
@@ -136,7 +136,7 @@ nvmlReturn_t nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t gpu, nvmlMemory_t *answer)
 /* Processes that have a context; of MPS clients or of others, as asked. */
 static nvmlReturn_t processes(nvmlDevice_t gpu, unsigned int *count, nvmlProcessInfo_t *answer,
                               bool shown) {
-    nvmlReturn_t result = gshare_sim_check(gpu, count);
+    nvmlReturn_t result = gshare_sim_answers(gpu, count);
     unsigned int found = 0;
 
     if (result)
@@ -173,7 +173,7 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t gpu, unsigned 
 
 nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(nvmlDevice_t gpu, unsigned int *count,
                                                         nvmlProcessInfo_t *answer) {
-    nvmlReturn_t result = gshare_sim_check(gpu, count);
+    nvmlReturn_t result = gshare_sim_answers(gpu, count);
     return result ? result : processes(gpu, count, answer, gpu->state->device.mps);
 }
 
@@ -203,7 +203,7 @@ static double load(nvmlDevice_t gpu) {
 
 nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t gpu, unsigned int *milliwatts) {
     enum { IDLE_PART = 6 }; /* an idle card draws a sixth of its limit */
-    nvmlReturn_t result = gshare_sim_check(gpu, milliwatts);
+    nvmlReturn_t result = gshare_sim_answers(gpu, milliwatts);
 
     if (result)
         return result;
@@ -213,7 +213,7 @@ nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t gpu, unsigned int *milliwatts)
 }
 
 nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t gpu, int sensor, unsigned int *celsius) {
-    nvmlReturn_t result = gshare_sim_check(gpu, celsius);
+    nvmlReturn_t result = gshare_sim_answers(gpu, celsius);
 
     if (result || sensor != 0)
         return result ? result : NVML_ERROR_INVALID_ARGUMENT;
@@ -223,7 +223,7 @@ nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t gpu, int sensor, unsigned int
 
 nvmlReturn_t nvmlDeviceGetTemperatureV(nvmlDevice_t gpu, nvmlTemperature_t *answer) {
     unsigned int celsius = 0;
-    nvmlReturn_t result = gshare_sim_check(gpu, answer);
+    nvmlReturn_t result = gshare_sim_answers(gpu, answer);
 
     result = result ? result : nvmlDeviceGetTemperature(gpu, answer->sensor, &celsius);
     if (!result)

@@ -81,3 +81,9 @@ def test_the_drivers_text_has_one_line_a_gpu_with_the_name_last() -> None:
     assert len(lines) == 2
     assert " sm_count=80 " in lines[0]
     assert " index=1 mps=0 time_scale=4 name=Tesla V100-SXM2-16GB" in lines[1]
+
+
+def test_the_gpus_of_two_nodes_have_different_uuids() -> None:
+    nodes = [Topology.uniform("v100", 2, node=name) for name in ("", "node-a", "node-b")]
+
+    assert len({gpu.uuid for topology in nodes for gpu in topology.gpus}) == 6

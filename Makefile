@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo test check format clean bench bench-orders
+.PHONY: install native demo cluster cluster-down cluster-tools test check format clean bench bench-orders
 
 install: $(STAMP) native
 
@@ -21,6 +21,18 @@ native:
 
 demo: install
 	$(BIN)/gshare demo --report build/demo.json
+
+# A real Kubernetes with simulated GPUs; needs root. NODES=2 makes two nodes.
+NODES ?= 1
+cluster: install
+	$(BIN)/python -m tests.cluster.harness up --nodes $(NODES)
+
+cluster-down: install
+	$(BIN)/python -m tests.cluster.harness down
+
+# What the cluster is made of, built once: 15 minutes, then nothing.
+cluster-tools: $(STAMP)
+	$(BIN)/python -m tests.cluster.harness tools
 
 $(CLIENTS): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,clients]'

@@ -1,0 +1,52 @@
+"""The cluster that all tests here share: two nodes, up once, down at the end.
+
+`GSHARE_CLUSTER=<state directory>` makes the tests use a cluster that runs already and leave it.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.harness import Cluster, Settings
+from tests.cluster.harness.errors import UnavailableError
+from tests.cluster.harness.settings import REPOSITORY
+
+STATE_DIR = REPOSITORY / "build" / "cluster-tests"
+TEST_TIMEOUT_S = 600
+"""For one test with its fixtures; building Kubernetes is `make cluster-tools`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test in this folder, and give it the time that a cluster takes."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Return a cluster of two nodes; tests leave it as they found it."""
+    running = os.environ.get("GSHARE_CLUSTER")
+    if running is not None:
+        yield Cluster.attach(Path(running))
+        return
+    found = _up(Settings(state_dir=STATE_DIR, nodes=2))
+    try:
+        yield found
+    finally:
+        found.down()
+
+
+def _up(settings: Settings) -> Cluster:
+    """Bring a cluster up, or skip with the reason; a killed run's cluster is removed first."""
+    try:
+        if (settings.state_dir / "cluster.json").exists():
+            Cluster.attach(settings.state_dir).down()
+        return Cluster.up(settings, lambda text: sys.stderr.write(f"{text}\n"))
+    except UnavailableError as error:
+        pytest.skip(str(error))

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from .errors import ApiError, ApiUnreachable
 from .objects import Status
@@ -244,6 +244,8 @@ def _cause(error: BaseException) -> str:
         error = error.__cause__ or error.__context__ or error
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, ProtocolError):
+        return "the connection broke off"
     text = " ".join(str(error).split())
     return text.partition(">: ")[2] or text or type(error).__name__
 

@@ -28,7 +28,8 @@ from .listing import decode_object, list_all
 from .objects import Bookmark, Status, WatchEvent
 
 _JOIN_S = 2.0
-# Answers after which the same watch is worth another try; all others call for a new list.
+# Answers after which the same watch is worth another try; all others call for a new list: 410,
+# and also 504, which says that the version is one of the future (etcd came back from a copy).
 _PASSING = frozenset({0, 429, 500, 502, 503})
 
 _log = logging.getLogger(__name__)
@@ -206,6 +207,8 @@ class Reflector(Generic[T]):
         if event is None:
             raise ApiUnreachable(f"watch of {self._path}: a line that is no event")
         if event.type == "ERROR":
+            # Most say 410; the others too, so that no version that makes trouble is kept.
+            self._version = ""
             status = decode_object(event.object, Status, self._path) or Status()
             raise ApiError(f"watch of {self._path}: {status.message}", status.code, status.reason)
         if event.type != "BOOKMARK":

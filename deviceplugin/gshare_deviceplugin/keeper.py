@@ -30,7 +30,7 @@ from pathlib import Path
 from gshare import layout, names
 from gshare.annotations import NodeGpu
 from gshare.errors import GshareError
-from gshare.layout import Verdicts
+from gshare.layout import Layout, Verdicts
 from gshare.runtime import leases
 from gshare.wire import Limits
 

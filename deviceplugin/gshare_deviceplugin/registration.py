@@ -75,6 +75,11 @@ class Registration:
         self._thread.join()
 
     @property
+    def resource(self) -> str:
+        """Return the resource's name."""
+        return self._resource.name
+
+    @property
     def is_registered(self) -> bool:
         """Tell whether the kubelet knows us."""
         return self._registered.is_set()

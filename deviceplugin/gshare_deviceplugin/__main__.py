@@ -1,0 +1,137 @@
+"""The programs of a node's agent: `gshare-deviceplugin plugin`, `daemons` and `mps`."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from gshare import names
+from gshare.errors import GshareError
+from gshare.runtime.native import Native
+
+from .settings import NodeSettings, PluginSettings
+
+
+def main() -> None:
+    """Run one program until SIGTERM; exit code 1 with one line on stderr where it cannot."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="ts=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    options = _parser(os.environ).parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _setter(stop))
+    try:
+        options.program(options, stop)
+    except (GshareError, OSError) as error:
+        sys.exit(f"gshare-deviceplugin: {error}")
+
+
+def _setter(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    return handler
+
+
+def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:
+    from .plugin import Plugin  # noqa: PLC0415 (the other programs need no gRPC)
+
+    settings = PluginSettings(
+        node=_node(options),
+        node_name=options.node_name,
+        kubelet=options.kubelet_dir,
+        pod_resources=options.pod_resources,
+        cdi=options.cdi_dir,
+        units_per_gpu=options.units_per_gpu,
+        metrics_host=options.metrics_host,
+        metrics_port=options.metrics_port,
+        kubeconfig=options.kubeconfig,
+    )
+    Plugin(settings).run(stop)
+
+
+def _daemons(options: argparse.Namespace, stop: threading.Event) -> None:
+    from .daemons import DaemonSettings, supervise  # noqa: PLC0415
+
+    node = _node(options)
+    native = Native.locate(node.native)
+    supervise(DaemonSettings(node.state, native.tokend, node.window_us), stop)
+
+
+def _mps(options: argparse.Namespace, stop: threading.Event) -> None:
+    from .mps import MpsSettings, supervise  # noqa: PLC0415
+
+    node = _node(options)
+    supervise(MpsSettings(node.state, simulated=node.simulate is not None), stop)
+
+
+def _node(options: argparse.Namespace) -> NodeSettings:
+    return NodeSettings(options.state_dir, options.native_dir, options.simulate, options.time_scale)
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gshare-deviceplugin", description=__doc__)
+    programs = parser.add_subparsers(required=True, metavar="PROGRAM")
+    plugin = programs.add_parser("plugin", help="device plugin, leases and inventory")
+    _add_node(plugin, environment)
+    _add_plugin(plugin, environment)
+    plugin.set_defaults(program=_plugin)
+    daemons = programs.add_parser("daemons", help="one token daemon for each GPU")
+    _add_node(daemons, environment)
+    daemons.set_defaults(program=_daemons)
+    mps = programs.add_parser("mps", help="one MPS control daemon for each GPU")
+    _add_node(mps, environment)
+    mps.set_defaults(program=_mps)
+    return parser
+
+
+def _add_node(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    default = NodeSettings()
+    state = Path(environment.get(names.ENV_STATE_DIR, default.state))
+    parser.add_argument("--state-dir", type=Path, default=state, help="%(default)s")
+    parser.add_argument("--native-dir", default=environment.get(names.ENV_NATIVE_DIR))
+    parser.add_argument(
+        "--simulate",
+        metavar="KIND[:COUNT]",
+        default=environment.get(names.ENV_SIMULATE) or None,
+        help="offer simulated GPUs, such as v100:2",
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=_positive,
+        default=environment.get(names.ENV_TIME_SCALE) or default.time_scale,
+        help="how many times slower than real simulated GPUs are",
+    )
+
+
+def _add_plugin(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    default = PluginSettings(NodeSettings(), "")
+    name = environment.get(names.ENV_NODE_NAME) or socket.gethostname().lower()
+    parser.add_argument("--node-name", default=name, help="the Node object (%(default)s)")
+    parser.add_argument("--kubelet-dir", type=Path, default=default.kubelet, help="%(default)s")
+    parser.add_argument("--pod-resources", type=Path, default=default.pod_resources)
+    parser.add_argument("--cdi-dir", type=Path, default=default.cdi, help="%(default)s")
+    parser.add_argument("--units-per-gpu", type=_positive, default=default.units_per_gpu)
+    parser.add_argument("--metrics-host", default=default.metrics_host, help="%(default)s")
+    parser.add_argument("--metrics-port", type=int, default=default.metrics_port)
+    parser.add_argument("--kubeconfig", type=Path, default=None)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: must be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Writes the node's inventory on its Node object: the one thing that the agent writes to the API.
+
+The annotation is replaced whole by a merge patch, so every write is safe to repeat. It is compared
+with what stands there every CHECK_S, and put right if somebody changed it.
+"""
+
+import logging
+import threading
+import time
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from gshare import names
+from gshare.annotations import encode_inventory
+from gshare.runtime.kube import ApiError, ApiServer, Node
+
+from .inventory import Inventory
+
+CHECK_S: Final = 180.0
+# How long GPUs may take to be found before the node says that it has none.
+_FIND_S: Final = 30.0
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class Announcement:
+    """Keeps the annotation as the inventory is, on a thread of its own."""
+
+    def __init__(self, api: ApiServer, node_name: str, inventory: Inventory) -> None:
+        self._api = api
+        self._path = f"/api/v1/nodes/{quote(node_name)}"
+        self._inventory = inventory
+        self._told = threading.Event()
+        self._stopping = threading.Event()
+        self._written: str | None = None
+        self._began_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="announcement", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; what stands on the node stays."""
+        self._stopping.set()
+        self._told.set()
+        self._thread.join()
+
+    def tell(self) -> None:
+        """Write soon: a GPU has changed."""
+        self._told.set()
+
+    @property
+    def is_written(self) -> bool:
+        """Tell whether the node says what the inventory is."""
+        return self._written == encode_inventory(self._inventory.gpus())
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            self._told.clear()
+            try:
+                wait_s = self._write()
+                pause_s = _FIRST_PAUSE_S
+            except ApiError as error:
+                _log.warning("event=inventory_not_written error=%r", str(error))
+                wait_s = pause_s
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._told.wait(wait_s)
+
+    def _write(self) -> float:
+        """Write if need be; return after how many seconds to look again."""
+        gpus = self._inventory.gpus()
+        if not gpus and time.monotonic() - self._began_s < _FIND_S:
+            return 1.0
+        text = encode_inventory(gpus)
+        if text != self._written or text != self._standing():
+            body = {"metadata": {"annotations": {names.ANNOTATION_GPUS: text}}}
+            self._api.patch(self._path, body)
+            self._written = text
+            _log.info("event=inventory_written gpus=%d", len(gpus))
+        return CHECK_S
+
+    def _standing(self) -> str | None:
+        node = msgspec.json.decode(self._api.get(self._path), type=Node)
+        return node.metadata.annotations.get(names.ANNOTATION_GPUS)

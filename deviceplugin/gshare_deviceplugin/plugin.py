@@ -1,0 +1,191 @@
+"""The device plugin: its parts wired together, started in order, and stopped.
+
+The kubelet comes first: both resources are registered, with as many devices as the node had when it
+was last seen, before any GPU or API server is asked, because a kubelet that starts admits running
+pods again and fails those whose resource it does not know. A container that wants to start before
+the rest is there waits at the door.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from gshare.errors import GshareError
+from gshare.runtime.kube import ApiServer
+from gshare.runtime.native import Native
+
+from . import inventory, libraries, mps_paths, registration
+from .announcement import Announcement
+from .door import Door
+from .inventory import Inventory, InventorySettings
+from .keeper import Ground, Keeper
+from .metering import DaemonMeter, Meter, SimulatedMeter
+from .metrics import NodeCollector, Sources
+from .podresources import PodResources
+from .pods import NodePods
+from .records import Records
+from .registration import Registration
+from .servicer import Offer, quota_resource, sm_resource
+from .settings import PluginSettings
+from .sweeper import Sweeper
+from .web import Web
+
+_OPENING_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Entrance:
+    """Where containers wait until the door is there."""
+
+    def __init__(self) -> None:
+        self._there = threading.Event()
+        self._door: Door | None = None
+
+    def open(self, door: Door) -> None:
+        """Let containers through to the door."""
+        self._door = door
+        self._there.set()
+
+    def start(self, device_ids: Sequence[str]) -> None:
+        """Start a container by its SM devices."""
+        self._wait().start(device_ids)
+
+    def check(self, device_ids: Sequence[str]) -> None:
+        """Check a container by its quota devices."""
+        self._wait().check(device_ids)
+
+    def _wait(self) -> Door:
+        self._there.wait(_OPENING_S)
+        if self._door is None:
+            raise GshareError("gshare's node agent is still starting; the kubelet tries again")
+        return self._door
+
+
+class Plugin:
+    """The device plugin of one node."""
+
+    def __init__(self, settings: PluginSettings) -> None:
+        self._settings = settings
+        self._records = Records(settings.node.state)
+        self._entrance = _Entrance()
+        self._offer = Offer(self._records.gpu_count() * settings.units_per_gpu)
+        resources = (
+            sm_resource(self._offer, self._entrance.start),
+            quota_resource(self._offer, self._entrance.check),
+        )
+        self.registrations = tuple(Registration(settings.kubelet, each) for each in resources)
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop`; GshareError where it cannot begin."""
+        registration.remove_stale_sockets(self._settings.kubelet)
+        for each in self.registrations:
+            each.start()
+        try:
+            self._run_rest(stop)
+        finally:
+            for each in self.registrations:
+                each.stop()
+
+    def _run_rest(self, stop: threading.Event) -> None:
+        settings = self._settings
+        native = Native.locate(settings.node.native)
+        simulated = settings.node.simulate is not None
+        root = settings.node.state / "lib"
+        published = libraries.publish(root, native, simulated=simulated)
+        found = inventory.open_inventory(self._inventory_settings(), published)
+        ground = Ground(
+            state=settings.node.state,
+            cdi=settings.cdi,
+            inventory=found,
+            libraries=published,
+            mps=lambda uuid: mps_paths.serving(settings.node.state, uuid),
+        )
+        meter: Meter = DaemonMeter()
+        if simulated:
+            meter = SimulatedMeter(settings.node.state / "simgpu", native.simgpu)
+        api = ApiServer.connect(settings.kubeconfig)
+        parts = _Parts(settings, api, ground, meter, self.registrations)
+        found.on_change(lambda: self._follow(parts))
+        found.start()
+        try:
+            parts.start()
+            self._entrance.open(parts.door)
+            self._follow(parts)
+            stop.wait()
+        finally:
+            parts.stop()
+            found.stop()
+
+    def _inventory_settings(self) -> InventorySettings:
+        node = self._settings.node
+        return InventorySettings(
+            state=node.state,
+            node_name=self._settings.node_name,
+            simulate=node.simulate,
+            time_scale=node.time_scale,
+        )
+
+    def _follow(self, parts: "_Parts") -> None:
+        """Take up the GPUs as they are now."""
+        count = len(parts.inventory.gpus())
+        if count:
+            self._records.write_gpu_count(count)
+            self._offer.set(count * self._settings.units_per_gpu)
+        parts.announcement.tell()
+        parts.sweeper.tell()
+        parts.door.changed()
+
+
+class _Parts:
+    """What runs once GPUs and the API server are known."""
+
+    def __init__(
+        self,
+        settings: PluginSettings,
+        api: ApiServer,
+        ground: Ground,
+        meter: Meter,
+        registrations: Sequence[Registration],
+    ) -> None:
+        self.inventory: Inventory = ground.inventory
+        self._kubelet = PodResources(settings.pod_resources)
+        self._pods = NodePods(api, settings.node_name, self._pods_changed)
+        self._registrations = registrations
+        keeper = Keeper(ground)
+        self.door = Door(keeper, ground.inventory, self._pods, self._kubelet)
+        self.sweeper = Sweeper(keeper, self._pods, self._kubelet, self.door.changed)
+        self.announcement = Announcement(api, settings.node_name, ground.inventory)
+        sources = Sources(ground.inventory.gpus, keeper, self.door, meter, registrations)
+        self._web = Web(
+            settings.metrics_host, settings.metrics_port, NodeCollector(sources), self._missing
+        )
+
+    def start(self) -> None:
+        """Start all; OSError where the metrics' port is taken."""
+        self._web.start()
+        self._pods.start()
+        self.sweeper.start()
+        self.announcement.start()
+
+    def stop(self) -> None:
+        """Stop all, in reverse."""
+        self.announcement.stop()
+        self.sweeper.stop()
+        self._pods.stop()
+        self._web.stop()
+        self._kubelet.close()
+
+    def _pods_changed(self) -> None:
+        self.sweeper.tell()
+
+    def _missing(self) -> str:
+        """Return what keeps the node from starting containers; empty when nothing does."""
+        if not self.inventory.gpus():
+            return "no GPU found"
+        if not self._pods.is_ready:
+            return "pods not listed"
+        if not all(each.is_registered for each in self._registrations):
+            return "not registered with the kubelet"
+        return ""

@@ -1,0 +1,51 @@
+"""How a node agent runs: one frozen value, read from flags and environment by `__main__` alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gshare import names
+
+WINDOW_MS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What all programs of a node's agent must agree on."""
+
+    state: Path = Path("/run/gshare")
+    """The node's state, on a memory file system, at the same path for agent and runtime."""
+    native: str | None = None
+    """The folder of compiled parts; None means those of this installation."""
+    simulate: str | None = None
+    """`v100` or `v100:2`: that many simulated GPUs in place of the real ones."""
+    time_scale: int = 1
+    """How many times slower than real simulated GPUs are; 1 is real time."""
+
+    @property
+    def window_us(self) -> int:
+        """Return the token window: 40 ms (DESIGN: short enough for latency), times the scale."""
+        return WINDOW_MS * 1000 * self.time_scale
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """How the device plugin runs."""
+
+    node: NodeSettings
+    node_name: str
+    """The Node object that is ours."""
+    kubelet: Path = Path("/var/lib/kubelet/device-plugins")
+    """The kubelet's folder of plugin sockets."""
+    pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
+    """The socket on which the kubelet says whose devices are whose."""
+    cdi: Path = Path("/var/run/cdi")
+    """Where the runtime reads CDI specs."""
+    units_per_gpu: int = 1600
+    """Devices of each resource a GPU: the sums of what rectangles side by side and one after
+    another ask, for 16 functions of 100 %; 16,000 a node cost the kubelet 25 ms a container."""
+    metrics_host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
+    metrics_port: int = names.PORT_NODE_AGENT_METRICS
+    """Where /metrics, /healthz and /readyz are served; 0 takes a free port."""
+    kubeconfig: Path | None = None
+    """None means the pod's own service account, else the user's default kubeconfig."""

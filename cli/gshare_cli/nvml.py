@@ -7,12 +7,12 @@ from typing import Final
 import pynvml
 
 from gshare.errors import GshareError
+from gshare.runtime.nvml import sm_count
 
 from .views import GpuView
 
 _PIPE_DIRECTORY: Final = "CUDA_MPS_PIPE_DIRECTORY"
 _DEFAULT_PIPE_DIRECTORY: Final = "/tmp/nvidia-mps"  # noqa: S108 (the driver's own default)
-_SMALL_SMS: Final = ((6, 0), (7, 0), (7, 2), (7, 5), (8, 0))
 
 
 class NvmlGpus:
@@ -62,16 +62,6 @@ def _view(index: int) -> GpuView:
         index=index,
         uuid=pynvml.nvmlDeviceGetUUID(device),
         name=pynvml.nvmlDeviceGetName(device),
-        sm_count=_sm_count(device),
+        sm_count=sm_count(device),
         memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(device).total),
     )
-
-
-def _sm_count(device: object) -> int:
-    """Return the SMs of a device: NVML counts cores, which an SM has 64 or 128 of.
-
-    CUDA C++ Programming Guide, "Arithmetic Instructions", FP32 results per clock and SM.
-    """
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
-    cores_of_sm = 64 if (major, minor) in _SMALL_SMS else 128
-    return int(pynvml.nvmlDeviceGetNumGpuCores(device)) // cores_of_sm

@@ -1,4 +1,4 @@
-"""CDI specs: what a runtime changes in a container that names the device `gshare.io/lease=<digest>`.
+"""CDI specs: what a runtime changes in a container with the device `gshare.io/lease=<digest>`.
 
 `Allocate` names the device before anybody knows the GPU; the spec is written at PreStartContainer,
 and the runtime reads it when it makes the container. Environment in a spec wins over the pod's own.

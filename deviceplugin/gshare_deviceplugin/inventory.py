@@ -1,7 +1,7 @@
 """The GPUs of this node as the rest of the agent sees them, real or simulated alike.
 
-An inventory knows its GPUs some time after `start`: nothing waits for a slow driver. Until then, and
-where the driver does not answer, it has none.
+An inventory knows its GPUs some time after `start`: nothing waits for a slow driver. Until then,
+and where the driver does not answer, it has none.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,11 @@ from typing import Protocol
 
 from gshare.annotations import NodeGpu
 
+from . import nvml, simulated
 from .edits import ContainerEdits
 from .libraries import PodLibraries
+from .nvidia_cdi import NvidiaDriver
+from .nvml_inventory import NvmlInventory, WatchSettings
 
 
 class Inventory(Protocol):
@@ -66,4 +69,14 @@ class InventorySettings:
 
 def open_inventory(settings: InventorySettings, libraries: PodLibraries) -> Inventory:
     """Return the node's inventory, simulated GPUs made or opened; GshareError if they cannot be."""
-    raise NotImplementedError
+    watch = WatchSettings(
+        settings.state, settings.window_ms * 1000 * settings.time_scale, settings.quiet_s
+    )
+    if settings.simulate is None:
+        return NvmlInventory(NvidiaDriver(settings.cdi_folders), watch)
+    folder = settings.state / "simgpu"
+    node = simulated.make_or_open(
+        folder, settings.simulate, settings.node_name, settings.time_scale, libraries.drivers
+    )
+    nvml.use_simulated(node)
+    return NvmlInventory(simulated.SimulatedDriver(folder, libraries), watch)

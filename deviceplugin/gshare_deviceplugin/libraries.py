@@ -1,8 +1,8 @@
 """What containers load: versioned copies of the hook and the simulated drivers on the node.
 
-A running process has its libraries mapped, so a file that containers load is never overwritten. Each
-version lies in a folder named by its content, made beside its place and renamed. Folders that no
-lease names any more are removed when somebody sweeps; a killed copy is removed then too.
+A running process has its libraries mapped, so a file that containers load is never overwritten.
+Each version lies in a folder named by its content, made beside its place and renamed. Folders that
+no lease names any more are removed when somebody sweeps; a killed copy is removed then too.
 """
 
 import hashlib

@@ -139,3 +139,55 @@ def test_verdicts_forget_what_was_used_least_recently():
     remembered = {sizes for (sizes,) in verdicts.answers}
 
     assert remembered == {Size(10, 1), Size(30, 1)}
+
+
+# What random arrivals and departures once left on a GPU; `find` misses its layout.
+MISSED = (
+    *[Size(10, 50)] * 2,
+    Size(20, 12),
+    *[Size(25, 25)] * 4,
+    *[Size(30, 20)] * 3,
+    *[Size(40, 12)] * 3,
+    *[Size(40, 24)] * 2,
+)
+MISSED_BY_KEY = {f"f{index}": size for index, size in enumerate(MISSED)}
+
+
+def test_the_longer_search_finds_what_the_first_one_misses():
+    assert layout.find(MISSED) is None
+
+    places = layout.find_longer(MISSED)
+
+    assert places is not None
+    assert [place.size for place in places] == list(MISSED)
+    assert packing.Space.holding(places).used_area == sum(size.area for size in MISSED)
+
+
+def test_the_longer_search_gives_up_at_once_on_what_is_impossible():
+    assert layout.find_longer([Size(60, 60), Size(60, 60)]) is None
+
+
+def test_what_stands_on_a_gpu_is_settled_without_knowing_its_places():
+    arranged = layout.settled(Layout(), MISSED_BY_KEY, Verdicts())
+
+    assert arranged is not None
+    assert dict(zip(arranged.keys, arranged.sizes, strict=True)) == MISSED_BY_KEY
+
+
+def test_a_new_function_settles_beside_the_others_where_no_whole_layout_is_found():
+    whole = layout.settled(Layout(), MISSED_BY_KEY, Verdicts())
+    assert whole is not None
+    before = whole.without("f2")
+
+    arranged = layout.settled(before, MISSED_BY_KEY, Verdicts())
+
+    assert arranged == Layout((*before.places, ("f2", whole.rectangle("f2"))))
+
+
+def test_verdicts_remember_the_longer_search_too():
+    verdicts = Verdicts()
+
+    first, second = verdicts.find_longer(MISSED), verdicts.find_longer(MISSED)
+
+    assert first is second
+    assert len(verdicts.longer_answers) == 1

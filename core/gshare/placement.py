@@ -237,12 +237,12 @@ def _obstacle(gpu: Snapshot, request: Request) -> str | None:
 
 
 def _refusal_text(gpus: Sequence[Snapshot], request: Request) -> str:
-    asked = f"{request.key} asks for {_size_text(request.size)}"
+    asked = f"{request.key} asks for {size_text(request.size)}"
     if not gpus:
         return f"{asked}; there is no GPU"
-    best = min(gpus, key=lambda gpu: _distance(gpu, request))
-    nearest = _nearest_free(best, request.size)
-    free = _size_text(nearest.size) if nearest else "no rectangle"
+    best = min(gpus, key=lambda gpu: distance(gpu, request))
+    nearest = nearest_free(best, request.size)
+    free = size_text(nearest.size) if nearest else "no rectangle"
     memory = f"{units.memory_text(max(0, best.memory_free_bytes))} of memory"
     why = _obstacle(best, request) or "has no room for that rectangle"
     return (
@@ -252,22 +252,25 @@ def _refusal_text(gpus: Sequence[Snapshot], request: Request) -> str:
     )
 
 
-def _size_text(size: Size) -> str:
+def size_text(size: Size) -> str:
+    """Return a size in words."""
     return f"{size.height} % of the SMs for {size.width} % of the time"
 
 
-def _nearest_free(gpu: Snapshot, size: Size) -> Rectangle | None:
-    return min(gpu.layout.space.free, key=lambda free: _shortage(free, size), default=None)
+def nearest_free(gpu: Snapshot, size: Size) -> Rectangle | None:
+    """Return the free rectangle that lacks least for `size`; None on a full GPU."""
+    return min(gpu.layout.space.free, key=lambda free: missing(free, size), default=None)
 
 
-def _shortage(free: Rectangle, size: Size) -> tuple[int, int]:
-    missing = max(0, size.width - free.width) + max(0, size.height - free.height)
-    return (missing, -free.area)
+def missing(free: Rectangle, size: Size) -> tuple[int, int]:
+    """Return how many percents `free` lacks for `size`, and a number to break ties, both small."""
+    lacking = max(0, size.width - free.width) + max(0, size.height - free.height)
+    return (lacking, -free.area)
 
 
-def _distance(gpu: Snapshot, request: Request) -> tuple[bool, bool, int, int]:
+def distance(gpu: Snapshot, request: Request) -> tuple[bool, bool, int, int]:
     """Return how far `gpu` is from holding `request`, smallest for the GPU worth naming."""
-    nearest = _nearest_free(gpu, request.size)
-    missing = _shortage(nearest, request.size)[0] if nearest else 2 * GPU_RECTANGLE.width
+    nearest = nearest_free(gpu, request.size)
+    percents = missing(nearest, request.size)[0] if nearest else 2 * GPU_RECTANGLE.width
     lacking = max(0, request.memory_on(gpu.gpu) - gpu.memory_free_bytes)
-    return (not gpu.gpu.is_healthy, gpu.clients_free <= 0, missing, lacking)
+    return (not gpu.gpu.is_healthy, gpu.clients_free <= 0, percents, lacking)

@@ -57,6 +57,9 @@ class InventorySettings:
     """Simulated GPUs get their UUIDs from it, so that those of two nodes differ."""
     simulate: str | None = None
     """`v100` or `v100:2`: that many simulated GPUs in place of the real ones."""
+    simulated_drivers: Path | None = None
+    """The simulated drivers that the agent itself loads; None takes the pods' copies, which
+    cannot be loaded from a state directory that is mounted noexec, as /run is."""
     time_scale: int = 1
     """How many times slower than real a simulated GPU and its token window are."""
     window_ms: int = 40
@@ -75,8 +78,9 @@ def open_inventory(settings: InventorySettings, libraries: PodLibraries) -> Inve
     if settings.simulate is None:
         return NvmlInventory(NvidiaDriver(settings.cdi_folders), watch)
     folder = settings.state / "simgpu"
+    drivers = settings.simulated_drivers or libraries.drivers
     node = simulated.make_or_open(
-        folder, settings.simulate, settings.node_name, settings.time_scale, libraries.drivers
+        folder, settings.simulate, settings.node_name, settings.time_scale, drivers
     )
     nvml.use_simulated(node)
     return NvmlInventory(simulated.SimulatedDriver(folder, libraries), watch)

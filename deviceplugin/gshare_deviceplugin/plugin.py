@@ -9,6 +9,7 @@ the rest is there waits at the door.
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from gshare.errors import GshareError
@@ -94,7 +95,7 @@ class Plugin:
         simulated = settings.node.simulate is not None
         root = settings.node.state / "lib"
         published = libraries.publish(root, native, simulated=simulated)
-        found = inventory.open_inventory(self._inventory_settings(), published)
+        found = inventory.open_inventory(self._inventory_settings(native.simgpu), published)
         ground = Ground(
             state=settings.node.state,
             cdi=settings.cdi,
@@ -118,12 +119,13 @@ class Plugin:
             parts.stop()
             found.stop()
 
-    def _inventory_settings(self) -> InventorySettings:
+    def _inventory_settings(self, drivers: Path) -> InventorySettings:
         node = self._settings.node
         return InventorySettings(
             state=node.state,
             node_name=self._settings.node_name,
             simulate=node.simulate,
+            simulated_drivers=drivers,
             time_scale=node.time_scale,
         )
 

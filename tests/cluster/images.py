@@ -10,9 +10,11 @@ tar. An unchanged tree costs a digest; a changed source costs the last two. Ever
 
 import contextlib
 import fcntl
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +25,9 @@ from tests.cluster.harness import binaries
 from tests.cluster.harness.small_images import Image
 
 VERSION: Final = "0.1.0"
-_KEPT_TARS: Final = 3
+_KEPT: Final = 3
+_AT_ONCE: Final = 2
+_DIGEST: Final = "[0-9a-f]" * 16
 _DEPENDENCIES: Final = wheels.ROOT / "tests" / "cluster" / "Containerfile.dependencies"
 
 _GSHARE: Final = wheels.Project(
@@ -81,10 +85,14 @@ NAMES: Final = (*RECIPES, SCHEDULER)
 
 def build(names: Iterable[str] = RECIPES) -> dict[str, Path]:
     """Return the tar of each image in `names` (see NAMES), built where it is not there yet."""
-    cache = _cache()
+    cache = binaries.cache_dir() / "images"
     with _alone(cache):
         workshop = _Workshop(cache)
-        return {name: workshop.tar(name) for name in names}
+        plans = {name: workshop.plan(name) for name in names}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            tars = dict(zip(plans, pool.map(workshop.carry_out, plans.values()), strict=True))
+        workshop.forget_old()
+    return tars
 
 
 def reference(name: str) -> str:
@@ -94,12 +102,22 @@ def reference(name: str) -> str:
     return RECIPES[name].reference
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An image's tar, and how it is made if it is not there."""
+
+    tar: Path
+    reference: str = ""
+    make: Callable[[], None] | None = None
+
+
 class _Workshop:
     """The cache while we hold its lock."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._store = buildah.Store(cache)
+        self._digests: dict[str, str] = {}
 
     @cached_property
     def _base(self) -> str:
@@ -109,23 +127,35 @@ class _Workshop:
                 self._store.make_base(image)
         return f"localhost/{image}"
 
-    def tar(self, name: str) -> Path:
-        """Return the tar of the image `name`."""
+    def plan(self, name: str) -> "_Plan":
+        """Return what is to be done for the image `name`, all that others share done already."""
         if name == SCHEDULER:
             return self._scheduler()
         recipe = RECIPES[name]
         key = wheels.digest_of(
-            [recipe.project.digest, self._dependency_key(recipe), recipe.containerfile]
+            [self._digest(recipe.project), self._dependency_key(recipe), recipe.containerfile]
         )
         tar = self._cache / "tars" / f"{name}-{key}.tar"
-        if not tar.exists():
-            context = self._project_wheels(recipe)
-            upon = self._dependencies(recipe)
-            with _step(f"image {recipe.reference}"):
-                self._assemble(recipe, context, upon, tar)
-            self._forget_old(name)
-        tar.touch()
-        return tar
+        if tar.exists():
+            return _Plan(tar)
+        context = self._project_wheels(recipe)
+        upon = self._dependencies(recipe)
+        return _Plan(tar, recipe.reference, lambda: self._assemble(recipe, context, upon, tar))
+
+    def carry_out(self, plan: "_Plan") -> Path:
+        """Make the tar of `plan` if it is not there, and return it."""
+        if plan.make is not None:
+            with _step(f"image {plan.reference}"):
+                plan.make()
+        plan.tar.touch()
+        return plan.tar
+
+    def forget_old(self) -> None:
+        """Remove all but what was used last, of each image and of each wheel of ours."""
+        for name in NAMES:
+            _keep_newest(self._cache / "tars", f"{name}-{_DIGEST}.tar")
+        for project in {recipe.project.name for recipe in RECIPES.values()}:
+            _keep_newest(self._cache / "wheels", f"{project}-{_DIGEST}")
 
     def _assemble(self, recipe: Recipe, context: Path, upon: str, tar: Path) -> None:
         image = f"gshare-{tar.stem}"
@@ -133,6 +163,12 @@ class _Workshop:
         self._store.build(image, recipe.containerfile, context, arguments)
         self._store.export(image, recipe.reference, tar)
         self._store.remove(image)
+
+    def _digest(self, project: wheels.Project) -> str:
+        """Return one digest during one build, however the sources change meanwhile."""
+        if project.name not in self._digests:
+            self._digests[project.name] = project.digest
+        return self._digests[project.name]
 
     def _dependency_key(self, recipe: Recipe) -> str:
         return wheels.digest_of(
@@ -147,7 +183,7 @@ class _Workshop:
 
     def _project_wheels(self, recipe: Recipe) -> Path:
         others = self._dependency_wheels(recipe)
-        folder = self._cache / "wheels" / f"{recipe.project.name}-{recipe.project.digest}"
+        folder = self._cache / "wheels" / f"{recipe.project.name}-{self._digest(recipe.project)}"
         with _step(f"wheel of {recipe.project.name}", folder):
             return wheels.project(recipe.project, others, self._cache / "hatchling", folder)
 
@@ -165,32 +201,29 @@ class _Workshop:
                 self._store.build(image, _DEPENDENCIES, context, arguments)
         return f"localhost/{image}"
 
-    def _scheduler(self) -> Path:
-        """Return the tar of the kube-scheduler that the harness has built."""
+    def _scheduler(self) -> "_Plan":
+        """Plan the image of the kube-scheduler that the harness has built."""
         program = binaries.path_of(binaries.KUBERNETES, SCHEDULER)
         state = program.stat()
         key = wheels.digest_of([f"{reference(SCHEDULER)} {state.st_size} {state.st_mtime_ns}"])
         tar = self._cache / "tars" / f"{SCHEDULER}-{key}.tar"
-        if not tar.exists():
-            path = f"usr/local/bin/{SCHEDULER}"
+        if tar.exists():
+            return _Plan(tar)
+
+        def make() -> None:
+            path = f"bin/{SCHEDULER}"
             image = Image(reference(SCHEDULER), {path: program.read_bytes()}, {}, [f"/{path}"])
             tar.parent.mkdir(parents=True, exist_ok=True)
-            with _step(f"image {image.name}"):
-                image.write(tar.with_name(f"{tar.name}.unfinished")).rename(tar)
-        return tar
+            image.write(tar.with_name(f"{tar.name}.unfinished")).rename(tar)
 
-    def _forget_old(self, name: str) -> None:
-        """Remove all but the tars of `name` that were used last."""
-        tars = sorted(
-            (tar for tar in (self._cache / "tars").glob(f"{name}-*.tar")),
-            key=lambda tar: tar.stat().st_mtime,
-        )
-        for tar in tars[:-_KEPT_TARS]:
-            tar.unlink()
+        return _Plan(tar, reference(SCHEDULER), make)
 
 
-def _cache() -> Path:
-    return binaries.cache_dir() / "images"
+def _keep_newest(folder: Path, pattern: str) -> None:
+    """Remove all that match `pattern` but those that were used last."""
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    for path in found[:-_KEPT]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextlib.contextmanager

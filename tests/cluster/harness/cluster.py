@@ -115,7 +115,7 @@ class Cluster:
 
     def kubectl(self, *words: str, stdin: str | None = None, timeout_s: float = 120) -> str:
         """Run kubectl as the administrator and return what it prints."""
-        command = [self.kubectl_program, f"--kubeconfig={self.kubeconfig}", *words]
+        command = [str(self.kubectl_program), f"--kubeconfig={self.kubeconfig}", *words]
         environment = {**self._environment(), "HOME": str(self.state_dir)}
         return run(command, stdin=stdin, environment=environment, timeout_s=timeout_s)
 

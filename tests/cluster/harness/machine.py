@@ -30,7 +30,7 @@ _OVERLAID: Final = ("/etc", "/var/lib", "/var/log", "/opt")
 _SCRIPT: Final = """\
 set -e
 mount -t proc proc /proc
-mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o nosuid,nodev,noexec,mode=755 tmpfs /run
 mount -t tmpfs tmpfs /dev/shm
 for folder in {overlaid}; do
   mkdir -p /run/.machine$folder/upper /run/.machine$folder/work

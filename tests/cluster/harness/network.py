@@ -16,16 +16,13 @@ _NUMBERS: Final = range(200, 250)
 def free_numbers() -> list[int]:
     """Return the cluster numbers whose addresses and bridge nothing on this host uses."""
     links = {link["ifname"] for link in _json(["link"])}
-    used = [
-        ipaddress.ip_network(route["dst"])
-        for route in _json(["-4", "route"])
-        if route["dst"] != "default"
-    ]
-    wide = ipaddress.ip_network("10.0.0.0/8")
+    routes = [route["dst"] for route in _json(["-4", "route"]) if route["dst"] != "default"]
+    used = [ipaddress.IPv4Network(route) for route in routes]
+    wide = ipaddress.IPv4Network("10.0.0.0/8")
     taken = {
         network.network_address.packed[1]
         for network in used
-        if network.version == 4 and network.prefixlen > 8 and network.subnet_of(wide)
+        if network.prefixlen > wide.prefixlen and network.subnet_of(wide)
     }
     return [n for n in _NUMBERS if n not in taken and Addresses(n).bridge not in links]
 

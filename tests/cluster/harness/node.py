@@ -111,17 +111,19 @@ class Node:
         """Run a command on the node, as its root, and return what it prints."""
         return self.machine.run(command, timeout_s=timeout_s)
 
+    def ctr(self, *words: str, timeout_s: float = 120) -> str:
+        """Run containerd's own command line, in the name space of Kubernetes' containers."""
+        program = str(binaries.path_of(binaries.CONTAINERD, "ctr"))
+        command = [program, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", *words]
+        return self.machine.run(command, timeout_s=timeout_s)
+
     def import_image(self, archive: Path) -> None:
         """Give the node an image from a docker-archive or OCI archive."""
-        ctr = binaries.path_of(binaries.CONTAINERD, "ctr")
-        command = [ctr, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]
-        self.machine.run([*command, "images", "import", archive], timeout_s=_IMPORT_PATIENCE_S)
+        self.ctr("images", "import", str(archive), timeout_s=_IMPORT_PATIENCE_S)
 
     def wait_for_containerd(self) -> None:
         """Return when the runtime answers."""
-        ctr = binaries.path_of(binaries.CONTAINERD, "ctr")
-        asked = [ctr, "--address", CONTAINERD_SOCKET, "version"]
-        wait(lambda: self.machine.run(asked), _PATIENCE_S, f"containerd on {self.name} answers")
+        wait(lambda: self.ctr("version"), _PATIENCE_S, f"containerd on {self.name} answers")
 
     def write_files(self, authority: Path, serving: tuple[Path, Path]) -> None:
         """Write the configurations of containerd, kubelet and network."""

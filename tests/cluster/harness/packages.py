@@ -34,7 +34,7 @@ def missing() -> list[str]:
     return [package for package, file in _PACKAGES.items() if shutil.which(file) is None]
 
 
-def install(report: Callable[[str], None]) -> None:
+def install(report: Callable[[str], object]) -> None:
     """Install what is missing; UnavailableError where that cannot be done."""
     lacking = missing()
     if not lacking:

@@ -1,0 +1,99 @@
+"""One GPU as the ledger sees it: who holds what there, laid out, or why that is impossible."""
+
+from collections.abc import Mapping
+
+from gshare import layout, packing
+from gshare.annotations import NodeGpu, PodPlacement
+from gshare.layout import Layout, Verdicts
+from gshare.placement import Snapshot
+from gshare.rectangles import Size
+
+from .state import GpuState, States
+from .values import ProblemKind, RefusalKind
+
+
+class GpuBook:
+    """The holders of one GPU and their layout.
+
+    Where no layout is found for what stands there, `is_settled` is False and the GPU takes
+    nothing new; `snapshot` then shows those that had their places before.
+    """
+
+    def __init__(self, gpu: NodeGpu, before: Layout) -> None:
+        self.gpu = gpu
+        self.is_settled = True
+        self.is_held = False
+        self._holders: dict[str, PodPlacement] = {}
+        self.snapshot = Snapshot(gpu.gpu)
+        self.state: GpuState | None = None
+        self._layout = before
+
+    @property
+    def used_area(self) -> int:
+        """Return the area that its holders ask; more than 10,000 where they conflict."""
+        return sum(placement.size.area for placement in self._holders.values())
+
+    def settle(
+        self,
+        holders: Mapping[str, PodPlacement],
+        verdicts: Verdicts,
+        states: States,
+        *,
+        is_held: bool,
+    ) -> None:
+        """Lay out `holders`; `is_held` shuts the GPU to everyone else."""
+        self._holders = dict(holders)
+        self.is_held = is_held
+        sizes = {uid: placement.size for uid, placement in holders.items()}
+        arranged = _beside(self._layout, sizes) or layout.settled(self._layout, sizes, verdicts)
+        self.is_settled = arranged is not None
+        self._layout = arranged or _remaining(self._layout, sizes)
+        memory = tuple((uid, holders[uid].memory_bytes) for uid in self._layout.keys)
+        self.snapshot = Snapshot(self.gpu.gpu, self._layout, memory)
+        self.state = states.of(self.snapshot, self._shut())
+
+    def problems(self) -> list[tuple[ProblemKind, str]]:
+        """Return what is wrong with what stands on this GPU, and what to do about it."""
+        found = []
+        if not self.is_settled:
+            found.append((ProblemKind.CONFLICT, self._conflict_text()))
+        promised = sum(placement.memory_bytes for placement in self._holders.values())
+        if promised > self.gpu.memory_bytes:
+            text = f"its pods may use {promised} bytes of the {self.gpu.memory_bytes} it has"
+            found.append((ProblemKind.MEMORY, f"{text}; delete one of them"))
+        if len(self._holders) > self.gpu.max_clients:
+            text = f"{len(self._holders)} pods are on it, MPS admits {self.gpu.max_clients}"
+            found.append((ProblemKind.CLIENTS, f"{text}; delete some of them"))
+        return found
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Return the UIDs of the pods on it."""
+        return tuple(self._holders)
+
+    def _shut(self) -> RefusalKind | None:
+        if not self.is_settled:
+            return RefusalKind.CONFLICT
+        return RefusalKind.HELD if self.is_held else None
+
+    def _conflict_text(self) -> str:
+        return (
+            f"no layout holds its {len(self._holders)} pods, which ask for {self.used_area} of "
+            "its area of 10000; it takes no new pod until one of them is deleted"
+        )
+
+
+def _beside(before: Layout, sizes: Mapping[str, Size]) -> Layout | None:
+    """Return `before` with the one newcomer beside the others by best short-side fit, if so."""
+    newcomers = [uid for uid in sizes if uid not in before.keys]
+    kept = _remaining(before, sizes)
+    if len(newcomers) != 1 or len(kept.places) + 1 != len(sizes):
+        return None
+    place = packing.choose(kept.space, sizes[newcomers[0]])
+    return kept.adding(newcomers[0], place) if place else None
+
+
+def _remaining(before: Layout, sizes: Mapping[str, Size]) -> Layout:
+    return Layout(
+        tuple((uid, place) for uid, place in before.places if sizes.get(uid) == place.size)
+    )

@@ -1,0 +1,152 @@
+"""What goes into the ledger and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from gshare.annotations import PodPlacement
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPod:
+    """A live pod that holds a rectangle. `leaves_at_s` is when its grace period ends, if it does.
+
+    `created` is its creation time as the API writes it, which sorts by age.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    node: str
+    placement: PodPlacement
+    priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    leaves_at_s: float | None = None
+
+    @property
+    def sm_units(self) -> int:
+        """Return how many of the node's vgpu-sm it takes."""
+        return self.placement.sm_percent
+
+    @property
+    def quota_units(self) -> int:
+        """Return how many of the node's vgpu-quota it takes."""
+        return self.placement.quota_percent
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedPod:
+    """A live pod that was bound with our resources but holds no rectangle; `text` says why.
+
+    It takes `sm_units` and `quota_units` of the node's plain sums, since the kubelet counts them.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    node: str
+    sm_units: int
+    quota_units: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A place held for a pod that is not seen on its node yet.
+
+    `victims` are the pods that must leave before there is room; while one of them is there,
+    nobody else gets anything of that GPU.
+    """
+
+    uid: str
+    node: str
+    placement: PodPlacement
+    expires_s: float
+    victims: frozenset[str] = frozenset()
+
+
+class RefusalKind(StrEnum):
+    """Why a node takes a pod not; the texts are short, and equal across nodes."""
+
+    FULL = "GPU rectangles are full"
+    MEMORY = "GPU memory is full"
+    CLIENTS = "GPU has all its MPS clients"
+    HELD = "GPU is held for a pod of higher priority"
+    CONFLICT = "placements on the GPU conflict"
+    UNHEALTHY = "GPU is not healthy"
+    UNITS = "node has no vgpu units left"
+    NO_GPU = "node offers no GPU of gshare"
+
+
+# Where the GPUs of a node refuse for several reasons, the first of these is the node's.
+NEAREST_FIRST: Final = (
+    RefusalKind.FULL,
+    RefusalKind.MEMORY,
+    RefusalKind.CLIENTS,
+    RefusalKind.HELD,
+    RefusalKind.CONFLICT,
+    RefusalKind.UNHEALTHY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRefusal:
+    """A node that does not take a pod."""
+
+    node: str
+    kind: RefusalKind
+
+    @property
+    def text(self) -> str:
+        """Return the reason, as a pod's events show it."""
+        return self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that takes a pod, and the GPU and memory that it would get there.
+
+    `used_area` is what others hold of that GPU; `is_relaid` tells that the GPU must be laid out
+    anew.
+    """
+
+    node: str
+    gpu_uuid: str
+    memory_bytes: int
+    used_area: int
+    is_relaid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best nodes for a pod, best first, and why others do not take it.
+
+    A node that takes it but is not among the best is in neither.
+    """
+
+    candidates: tuple[Candidate, ...]
+    refusals: tuple[NodeRefusal, ...]
+
+
+class ProblemKind(StrEnum):
+    """What can be inconsistent."""
+
+    CONFLICT = "conflict"
+    MEMORY = "memory"
+    CLIENTS = "clients"
+    VANISHED = "vanished_gpu"
+    UNPLACED = "unplaced_pod"
+    INVENTORY = "inventory"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An inconsistency that was observed: which pods (by UID) of which GPU, and what to do."""
+
+    kind: ProblemKind
+    node: str
+    text: str
+    gpu_uuid: str = ""
+    pods: tuple[str, ...] = ()

@@ -108,12 +108,17 @@ def spec(digest: str, edits: ContainerEdits) -> dict[str, object]:
 
 
 def _mps_edits(mps: MpsPaths | None) -> ContainerEdits:
-    """Connect a container with a GPU's MPS control daemon, and share memory with its server."""
+    """Connect a container with a GPU's MPS control daemon, and share memory with its server.
+
+    A socket can be connected to through a read-only mount. The one for commands is covered: root in
+    a container could end all clients of the GPU through it.
+    """
     if mps is None:
         return ContainerEdits()
     env = ((names.ENV_MPS_PIPE_DIRECTORY, CONTAINER_MPS_PIPE),)
     mounts = (
-        Mount.read_write(mps.pipe, CONTAINER_MPS_PIPE),
+        Mount.read_only(mps.pipe, CONTAINER_MPS_PIPE),
+        Mount.read_only("/dev/null", f"{CONTAINER_MPS_PIPE}/control_privileged"),
         Mount.read_write(mps.shm, "/dev/shm"),  # noqa: S108 (the driver's own place)
     )
     return ContainerEdits(env, mounts)

@@ -1,8 +1,29 @@
-"""Supervises the token daemons of a node: one `gshare-tokend` for each GPU with a timetable."""
+"""Supervises the token daemons of a node: one `gshare-tokend` for each GPU with a timetable.
 
+A daemon keeps nothing that matters: killed at any line, it takes up its folder's timetable, and its
+clients connect again; until then each paces itself to its quota request. So it is started again at
+once. Two never serve one folder: a daemon holds its folder's lock, and a second one ends at once
+and is tried again until the first, somebody else's, is gone.
+"""
+
+import subprocess
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
+
+from gshare import names
+from gshare.runtime import processes, tokend
+
+from .asker import Asker
+from .children import Children
+
+_POLL_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 0.4
+_GRACE_S: Final = 2.0
+_ASK_EVERY_S: Final = 1.0
+_PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +43,44 @@ def supervise(settings: DaemonSettings, stop: threading.Event) -> None:
 
     Call from the main thread: a daemon dies with the thread that started it.
     """
-    raise NotImplementedError
+    gpus = settings.state / "gpus"
+    children = Children("tokend", partial(_spawn, settings), _LONGEST_PAUSE_S, _GRACE_S)
+    asker = Asker(partial(_answers, gpus), _ASK_EVERY_S)
+    asker.start()
+    try:
+        while not stop.wait(_POLL_S):
+            children.settle(served(gpus))
+            asker.ask(children.running())
+            children.kill(asker.silent())
+    finally:
+        asker.stop()
+        children.end_all()
+
+
+def served(gpus: Path) -> tuple[str, ...]:
+    """Return the GPU folders that have a timetable, by name."""
+    try:
+        return tuple(
+            sorted(each.name for each in gpus.iterdir() if (each / names.FILE_TIMETABLE).exists())
+        )
+    except FileNotFoundError:
+        return ()
+
+
+def _spawn(settings: DaemonSettings, key: str) -> subprocess.Popen[bytes]:
+    folder = settings.state / "gpus" / key
+    flags = ["--dir", str(folder), "--window-us", str(settings.window_us)]
+    return subprocess.Popen(
+        [str(settings.binary), *flags],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=processes.die_with_parent(),  # noqa: PLW1509 (prctl alone: safe after fork)
+    )
+
+
+def _answers(gpus: Path, key: str) -> bool:
+    try:
+        tokend.Control(gpus / key, timeout_s=_PATIENCE_S).ping()
+    except tokend.TokenDaemonError:
+        return False
+    return True

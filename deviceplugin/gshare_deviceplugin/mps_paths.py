@@ -7,6 +7,10 @@ STATE/mps/<uuid>/ready            there while the control daemon answers
 STATE/mps/<uuid>/ending/<pod uid> a pod whose clients shall be ended; holds when
 """
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +42,7 @@ class MpsPaths:
 
     @property
     def ready(self) -> Path:
-        """Return the file that is there while the daemon answers."""
+        """Return the file that is locked while the daemon answers."""
         return self.folder / "ready"
 
     @property
@@ -55,7 +59,7 @@ class MpsPaths:
 def serving(state: Path, uuid: str) -> MpsPaths | None:
     """Return where a GPU's MPS control daemon serves; None while none answers."""
     paths = MpsPaths(state, uuid)
-    return paths if paths.ready.exists() else None
+    return paths if _is_locked(paths.ready) else None
 
 
 def end_clients_at(state: Path, uuid: str, pod_uid: str, deadline_s: float) -> None:
@@ -68,7 +72,65 @@ def end_clients_at(state: Path, uuid: str, pod_uid: str, deadline_s: float) -> N
     paths = serving(state, uuid)
     if paths is None:
         return
-    paths.ending.mkdir(exist_ok=True)
     draft = paths.ending / f".{pod_uid}.new"
     draft.write_text(f"{deadline_s:.3f}\n")
     draft.replace(paths.ending / pod_uid)
+
+
+def prepare(paths: MpsPaths) -> None:
+    """Make a daemon's folders, and the memory that all users share."""
+    for folder in (paths.folder, paths.pipe, paths.log, paths.ending, paths.shm):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+    paths.shm.chmod(0o1777)
+
+
+def known(state: Path) -> tuple[MpsPaths, ...]:
+    """Return the GPUs that have, or had, a control daemon."""
+    try:
+        folders = sorted((state / _MPS).iterdir())
+    except FileNotFoundError:
+        return ()
+    return tuple(MpsPaths(state, each.name) for each in folders if (each / "pipe").is_dir())
+
+
+def requests(paths: MpsPaths) -> dict[str, float]:
+    """Return which pods' clients shall be ended, and their deadlines in seconds since the epoch."""
+    found = {}
+    for file in paths.ending.glob("[!.]*") if paths.ending.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):
+            found[file.name] = float(file.read_text())
+    return found
+
+
+class Readiness:
+    """Which daemons answer, shown by a lock on their `ready` file: it goes when we go."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._held: dict[str, int] = {}
+
+    def show(self, answering: Collection[str]) -> None:
+        """Show that the daemons of these GPUs answer, and no others."""
+        for uuid in self._held.keys() - set(answering):
+            os.close(self._held.pop(uuid))
+        for uuid in set(answering) - self._held.keys():
+            file = MpsPaths(self._state, uuid).ready
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._held[uuid] = descriptor
+
+
+def _is_locked(file: Path) -> bool:
+    """Tell whether another process holds the lock of a file; False where there is no file."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -71,7 +71,8 @@ def _mps(options: argparse.Namespace, stop: threading.Event) -> None:
     from .mps import MpsSettings, supervise  # noqa: PLC0415
 
     node = _node(options)
-    supervise(MpsSettings(node.state, simulated=node.simulate is not None), stop)
+    drivers = Native.locate(node.native).simgpu if node.simulate else None
+    supervise(MpsSettings(node.state, drivers), stop)
 
 
 def _node(options: argparse.Namespace) -> NodeSettings:

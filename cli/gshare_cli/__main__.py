@@ -1,10 +1,12 @@
 """Runs the `gshare` command; an error is one line on standard error and an exit code."""
 
 import sys
+from collections.abc import Callable
 
 from gshare.errors import GshareError, InputError
 
 from .app import app
+from .observing import KUBECTL, kubectl_app
 from .run import CommandError
 from .session import DoesNotFitError
 
@@ -16,8 +18,17 @@ EXIT_INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line."""
+    _run(app)
+
+
+def main_of_kubectl() -> None:
+    """Run the command line as `kubectl gshare`, which kubectl finds as `kubectl-gshare`."""
+    _run(kubectl_app, obj=KUBECTL, prog_name="kubectl gshare")
+
+
+def _run(command_line: Callable[..., object], **settings: object) -> None:
     try:
-        app()
+        command_line(**settings)
     except CommandError as error:
         _end(error, error.exit_code)
     except (InputError, DoesNotFitError) as error:

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +13,7 @@ from rich.console import Console
 from gshare import units
 from gshare.errors import InputError
 
-from . import demo, output, ps, run, up
-from . import map as map_command
+from . import demo, observing, output, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
@@ -23,7 +21,8 @@ LONGEST_WINDOW_MS = 10_000
 
 app = typer.Typer(
     name="gshare",
-    help="Rectangles of a GPU, so much space for so much time: for Deployments, on this machine.",
+    help="Rectangles of a GPU, so much space for so much time: for Deployments, on this machine "
+    "or a cluster.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -126,31 +125,9 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     raise typer.Exit(run.run(options, output.error_console()))
 
 
-@app.command("ps")
-def ps_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
-) -> None:
-    """List what runs on this machine's GPUs, and what each got over one second."""
-    ps.show(SessionSettings(), Console(), as_json=as_json)
-
-
-@app.command("map")
-def map_command_(
-    svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an SVG page instead.")
-    ] = None,
-) -> None:
-    """Draw this machine's GPUs as rectangles: x is time, y is SMs."""
-    map_command.show(SessionSettings(), Console(), svg)
-
-
+observing.register(app)
 app.command("demo")(demo.demo)
-
-
-@app.command("version")
-def version_command() -> None:
-    """Print the version."""
-    Console().print(f"gshare {metadata.version('gshare')}", highlight=False)
+app.command("version")(observing.version_command)
 
 
 def _check_seconds(given: Mapping[str, float | None]) -> None:

@@ -1,5 +1,7 @@
 """`gshare map`: the GPUs of this machine as rectangles, in the terminal or as an SVG page."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -8,10 +10,10 @@ from . import observe, output, svg
 from .session import SessionSettings
 
 
-def show(settings: SessionSettings, out: Console, svg_file: Path | None) -> None:
-    """Print the GPUs' rectangles, or write them to `svg_file`."""
+def show(settings: SessionSettings, out: Console, svg_file: Path | None, *, as_json: bool) -> None:
+    """Print the GPUs' rectangles, as a picture or JSON, or write them to `svg_file`."""
     machine = observe.look(settings)
-    if not machine.runs:
+    if not machine.runs and not as_json:
         out.print("nothing runs on this machine's GPUs")
         return
     labels = {lease.lease_id: (lease.replica, lease.function) for _, lease in machine.leases()}
@@ -21,6 +23,10 @@ def show(settings: SessionSettings, out: Console, svg_file: Path | None) -> None
         (output.title_of(gpu, layout) + kind, output.boxes_of(layout, labels))
         for gpu, layout in layouts
     ]
+    if as_json:
+        gpus = [{"title": title, "boxes": [asdict(box) for box in boxes]} for title, boxes in drawn]
+        out.print_json(json.dumps(gpus))
+        return
     if svg_file:
         svg_file.write_text(svg.page(drawn), encoding="utf-8")
         return

@@ -45,6 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self._note()
         if self._is_fixed(asked):
             return
+        if asked.path == "/version":
+            self._json(200, {"major": "1", "minor": "37"})
+            return
         _, plural, namespace, name = _parts(asked.path)
         if asked.is_watch:
             self._watch(asked, plural)
@@ -99,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         if asked.path in fake.texts:
             self._bytes(200, fake.texts[asked.path].encode(), "text/plain")
+            fake.texts[asked.path] = fake.later_texts.get(asked.path, fake.texts[asked.path])
             return True
         return False
 

@@ -40,6 +40,8 @@ class FakeApiState:
     every_list: Answer | None = None
     texts: dict[str, str] = field(default_factory=dict)
     """Fixed answers by path, such as a pod's metrics through the proxy."""
+    later_texts: dict[str, str] = field(default_factory=dict)
+    """What takes the place of such an answer once it was given."""
     refused: dict[str, Answer] = field(default_factory=dict)
     """Errors by path, for any method."""
     page: int = 500

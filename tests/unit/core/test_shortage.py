@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+
 from gshare import shortage
 from gshare.layout import Layout, Verdicts
 from gshare.placement import Gpu, Request, Snapshot

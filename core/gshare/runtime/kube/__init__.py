@@ -3,7 +3,7 @@
 from .api import ApiServer, Watch
 from .backoff import Pace
 from .cache import Verb
-from .errors import ApiError, ApiUnreachable
+from .errors import ApiError, ApiUnreachable, NoClusterError
 from .events import EventWriter, Regarding
 from .listing import Listed, list_all, read
 from .objects import Node, Pod, pod_json
@@ -16,6 +16,7 @@ __all__ = [
     "EventWriter",
     "Following",
     "Listed",
+    "NoClusterError",
     "Node",
     "Pace",
     "Pod",

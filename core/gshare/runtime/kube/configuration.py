@@ -18,6 +18,8 @@ from kubernetes import client, config
 
 from gshare.errors import GshareError
 
+from .errors import NoClusterError
+
 # Connections kept; a watch holds one, and requests of a burst of binds each want one.
 _POOLED: Final = 16
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -66,7 +68,7 @@ def _from_file(location: str, context: str | None) -> Connection:
         contexts, current = config.list_kube_config_contexts(location)
     except (config.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
         if not _has_default_file() and location == config.KUBE_CONFIG_DEFAULT_LOCATION:
-            raise GshareError(f"no kubeconfig at {location}: {_SEARCHED}") from error
+            raise NoClusterError(f"no kubeconfig at {location}: {_SEARCHED}") from error
         raise GshareError(f"kubeconfig {location}: {_one_line(error)}") from error
     chosen = next((each for each in contexts if each["name"] == context), current)
     namespace = chosen.get("context", {}).get("namespace") or "default"
@@ -79,7 +81,7 @@ def _in_cluster() -> Connection:
         config.load_incluster_config(settings)
     except (config.ConfigException, OSError) as error:
         place = config.KUBE_CONFIG_DEFAULT_LOCATION
-        raise GshareError(
+        raise NoClusterError(
             f"no cluster to ask: there is no kubeconfig at {place}, and this is no pod: {_SEARCHED}"
         ) from error
     try:

@@ -28,3 +28,7 @@ class ApiUnreachable(ApiError):  # noqa: N818 (the state, as the API server's ca
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 0, "Unreachable")
+
+
+class NoClusterError(GshareError):
+    """There is no kubeconfig, and this process runs in no pod."""

@@ -1,0 +1,194 @@
+"""`gshare explain POD`: why a pod is pending, or what it holds, in words. Pure.
+
+A pending pod gets a line for each node with GPUs, the nearest first: what its nearest GPU lacks.
+Then comes what the scheduler said, since it also weighs taints, affinities, cpu and memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gshare import placement, shortage
+from gshare.annotations import PodPlacement
+from gshare.placement import Request
+from gshare.runtime.kube.objects import Event, Pod
+from gshare.shortage import Shortage
+from gshare.units import memory_text
+from gshare.workload.values import Shape
+
+from .cluster_state import ClusterView, GpuState, NodeView, PodView, pod_view
+
+MOST_EVENTS = 5
+_FAR = (True, True, 1000, 0)
+_Distance = tuple[int, tuple[bool, bool, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one node says, and how far it is from having room."""
+
+    node: str
+    text: str
+    distance: _Distance
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is to be said of one pod."""
+
+    headline: str
+    lines: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+def explain(pod: Pod, view: ClusterView | str, events: Sequence[Event]) -> Explanation:
+    """Return why `pod` is where it is; `view` is a text where the GPUs cannot be seen: why not."""
+    path = f"{pod.metadata.namespace}/{pod.metadata.name}"
+    said = tuple(_event_lines(events))
+    seen = pod_view(pod)
+    if pod.is_ended:
+        reason = f" ({pod.status.reason})" if pod.status.reason else ""
+        headline = f"{path} is over: {pod.status.phase}{reason}; it holds nothing"
+    elif seen is None:
+        headline = f"{path} asks for no rectangle of a GPU"
+    elif seen.trouble:
+        headline = f"{path} cannot get a rectangle: {seen.trouble}"
+    elif seen.node and not seen.placed:
+        headline = _went_round(seen)
+    else:
+        return _placed_or_pending(pod, seen, view, said)
+    return Explanation(headline, (), said)
+
+
+def _placed_or_pending(
+    pod: Pod, seen: PodView, view: ClusterView | str, said: tuple[str, ...]
+) -> Explanation:
+    headline = _holding(seen) if seen.node else _pending(seen)
+    if isinstance(view, str):
+        return Explanation(headline, (f"the GPUs are unknown: {view}",), said)
+    if seen.node:
+        return Explanation(headline, tuple(_held(pod, seen, view)), said)
+    return Explanation(headline, tuple(_why_pending(seen, view)), said or _silence(seen))
+
+
+def _holding(pod: PodView) -> str:
+    return f"{pod.path} is {pod.state} on {pod.node} and holds a rectangle"
+
+
+def _went_round(pod: PodView) -> str:
+    how = f"by the scheduler {pod.scheduler!r}" if pod.scheduler else "by hand"
+    return (
+        f"{pod.path} is {pod.state} on {pod.node}, and was put there {how} without gshare's "
+        "extender: it holds no rectangle and does not start; delete it, and let a scheduler with "
+        "the extender place it"
+    )
+
+
+def _pending(pod: PodView) -> str:
+    asked = _asked_text(pod.asked) if pod.asked else "nothing"
+    return f"{pod.path} is {pod.state} without a node; it asks for {asked}"
+
+
+def _asked_text(shape: Shape) -> str:
+    request = _request("", shape)
+    memory = (
+        "" if shape.memory_bytes is None else f" and {memory_text(shape.memory_bytes)} of memory"
+    )
+    return placement.size_text(request.size) + memory
+
+
+def _request(key: str, shape: Shape) -> Request:
+    return Request(key, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes)
+
+
+def _why_pending(pod: PodView, view: ClusterView) -> list[str]:
+    if pod.asked is None:
+        return []
+    request = _request(pod.uid, pod.asked)
+    found = [_line(node, request, view) for node in view.nodes if node.gpus or node.trouble]
+    lines = [f"{line.node}: {line.text}" for line in sorted(found, key=lambda each: each.distance)]
+    others = len(view.nodes) - len(found)
+    if others:
+        lines.append(f"{others} other node{'s have' if others > 1 else ' has'} no GPUs")
+    return lines or ["the cluster has no nodes"]
+
+
+def _line(node: NodeView, request: Request, view: ClusterView) -> Line:
+    """Return what one node lacks, or that it has room."""
+    if node.trouble:
+        return Line(node.name, f"its GPUs are unknown: {node.trouble}", (3, _FAR))
+    answers = [(gpu, shortage.of(gpu.snapshot, request, view.verdicts)) for gpu in node.gpus]
+    away = _away(node)
+    roomy = next((gpu for gpu, lack in answers if lack is None), None)
+    if roomy:
+        room = f"GPU {roomy.index} has room"
+        if away:
+            return Line(node.name, f"{room}, but {away}", (1, _FAR))
+        return Line(node.name, f"{room}; the scheduler's own words are below", (0, _FAR))
+    lacking = [(gpu, lack) for gpu, lack in answers if lack is not None]
+    gpu, lack = min(lacking, key=lambda each: each[1].distance)
+    text = _lack_text(gpu, lack, len(node.gpus)) + (f"; and {away}" if away else "")
+    return Line(node.name, text, (2 if away else 1, lack.distance))
+
+
+def _lack_text(gpu: GpuState, lack: Shortage, count: int) -> str:
+    kind = f"{gpu.gpu.model} (simulated)" if gpu.gpu.is_simulated else gpu.gpu.model
+    nearest = f", the nearest of {count}" if count > 1 else ""
+    note = f" ({gpu.gpu.note})" if gpu.gpu.note and not gpu.gpu.is_healthy else ""
+    return f"GPU {gpu.index}, {kind}{nearest}: {lack.text}{note}"
+
+
+def _away(node: NodeView) -> str:
+    """Return why the node itself takes no pod now; empty if it does."""
+    if not node.is_ready:
+        return "the node is not ready"
+    if not node.is_schedulable:
+        return "the node is cordoned"
+    if not node.offers_resources:
+        return "its kubelet offers none of gshare's resources: is the node agent running there?"
+    return ""
+
+
+def _held(pod: Pod, seen: PodView, view: ClusterView) -> list[str]:
+    placed = seen.placed
+    if placed is None:
+        return []
+    node, gpu = view.node(seen.node), view.gpu_of(seen)
+    lines = [_gpu_line(placed, gpu, node)]
+    lines.append(
+        f"rectangle: {placement.size_text(placed.size)}"
+        + (f", may borrow idle time up to {seen.asked.quota_limit_percent} %" if seen.asked else "")
+    )
+    lines.append(f"memory: at most {memory_text(placed.memory_bytes)}")
+    lines.append("phase of the window: the node's own; it may change when pods come and go")
+    if gpu and seen.uid in gpu.misfits:
+        lines.append("this rectangle has no room beside the others there: it was written by hand")
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        waiting = status.state.waiting
+        if waiting and waiting.reason:
+            lines.append(f"container {status.name}: {waiting.reason} {waiting.message}".rstrip())
+    return lines
+
+
+def _gpu_line(placed: PodPlacement, gpu: GpuState | None, node: NodeView | None) -> str:
+    if gpu is None:
+        why = "its node is gone" if node is None else node.trouble or "it is no longer on the node"
+        return f"GPU: {placed.gpu_uuid}: {why}"
+    kind = " (simulated)" if gpu.gpu.is_simulated else ""
+    health = "" if gpu.gpu.is_healthy else f", not healthy {gpu.gpu.note}".rstrip()
+    return f"GPU: {gpu.index}, {gpu.gpu.model}{kind}, {placed.gpu_uuid}{health}"
+
+
+def _silence(pod: PodView) -> tuple[str, ...]:
+    return (f"no scheduler has said anything: does the scheduler {pod.scheduler!r} run?",)
+
+
+def _event_lines(events: Sequence[Event]) -> list[str]:
+    """Return the last few events, the newest first."""
+    newest = sorted(events, key=lambda event: event.last_time, reverse=True)[:MOST_EVENTS]
+    return [_event_line(event) for event in newest]
+
+
+def _event_line(event: Event) -> str:
+    count = f" ({event.series.count} times)" if event.series and event.series.count > 1 else ""
+    when = event.last_time[:19].replace("T", " ")
+    return f"{when} {event.reason}: {' '.join(event.note.split())}{count}"

@@ -1,0 +1,115 @@
+"""`gshare ps` on a cluster: each pod with a rectangle, and what it got. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.markup import escape
+from rich.table import Table
+
+from gshare.units import memory_text
+
+from .cluster_metrics import Got, PodKey
+from .cluster_state import ClusterView, PodView
+from .colours import colour_of
+
+_NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pod."""
+
+    namespace: str
+    pod: str
+    function: str
+    state: str
+    node: str | None
+    gpu: int | None
+    """Its index among the node's GPUs."""
+    gpu_uuid: str | None
+    sm_percent: int | None
+    quota_request_percent: int | None
+    quota_limit_percent: int | None
+    delivered_percent: float | None
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    trouble: str
+
+
+def rows(view: ClusterView, delivered: Mapping[PodKey, Got]) -> list[Row]:
+    """Return a row a pod, in the order of their names."""
+    return [_row(view, pod, delivered) for pod in view.pods]
+
+
+def _row(view: ClusterView, pod: PodView, delivered: Mapping[PodKey, Got]) -> Row:
+    gpu = view.gpu_of(pod)
+    placed, asked = pod.placed, pod.asked
+    measured = delivered.get((pod.namespace, pod.name), Got())
+    return Row(
+        namespace=pod.namespace,
+        pod=pod.name,
+        function=pod.function,
+        state=pod.state,
+        node=pod.node or None,
+        gpu=gpu.index if gpu else None,
+        gpu_uuid=placed.gpu_uuid if placed else None,
+        sm_percent=placed.sm_percent if placed else asked.sm_percent if asked else None,
+        quota_request_percent=(
+            placed.quota_percent if placed else asked.quota_request_percent if asked else None
+        ),
+        quota_limit_percent=asked.quota_limit_percent if asked else None,
+        delivered_percent=measured.percent,
+        memory_bytes=measured.memory_bytes,
+        memory_limit_bytes=placed.memory_bytes if placed else asked.memory_bytes if asked else None,
+        trouble=pod.trouble or _trouble(view, pod),
+    )
+
+
+def _trouble(view: ClusterView, pod: PodView) -> str:
+    if pod.node and pod.placed is None:
+        return "was bound without gshare's extender, so it holds no rectangle"
+    node = view.node(pod.node)
+    if pod.placed and node and not node.trouble and view.gpu_of(pod) is None:
+        return f"its GPU {pod.placed.gpu_uuid} is no longer on {pod.node}"
+    return ""
+
+
+def table(found: Sequence[Row], *, with_namespace: bool) -> Table:
+    """Return the rows as a table."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in (*(("namespace",) if with_namespace else ()), "pod", "state", "node"):
+        shown.add_column(heading, no_wrap=True)
+    for heading in ("GPU", "SM\n%", "request\n%", "limit\n%", "got\n%", "memory"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in found:
+        first = (escape(row.namespace),) if with_namespace else ()
+        shown.add_row(*first, *_cells(row))
+    return shown
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    got = _NOTHING if row.delivered_percent is None else f"{row.delivered_percent:.1f}"
+    return (
+        f"[{colour_of(row.function)}]{escape(row.pod)}[/]",
+        escape(row.state),
+        escape(row.node or _NOTHING),
+        _text(row.gpu),
+        _text(row.sm_percent),
+        _text(row.quota_request_percent),
+        _text(row.quota_limit_percent),
+        got,
+        f"{_memory(row.memory_bytes)}/{_memory(row.memory_limit_bytes)}",
+    )
+
+
+def _text(value: int | None) -> str:
+    return _NOTHING if value is None else str(value)
+
+
+def _memory(value: int | None) -> str:
+    return _NOTHING if value is None else memory_text(value)
+
+
+def notes(found: Sequence[Row]) -> list[str]:
+    """Return one line for each pod with something wrong."""
+    return [f"{row.namespace}/{row.pod}: {row.trouble}" for row in found if row.trouble]

@@ -1,0 +1,97 @@
+"""`gshare ps`, `map` and `explain` on a cluster: read, decide, print."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from gshare.runtime.kube import ApiServer
+
+from . import cluster_map, cluster_ps, cluster_reading, output, svg
+from .cluster_explain import Explanation, explain
+from .cluster_map import Drawn
+from .cluster_reading import ForbiddenError
+from .cluster_state import ClusterView
+
+
+def ps(api: ApiServer, namespace: str | None, out: Console, err: Console, *, as_json: bool) -> None:
+    """Print each pod that has a rectangle or asks for one; None means all namespaces."""
+    view, unseen = cluster_reading.view_of_pods(api, namespace)
+    placed = [pod for pod in view.pods if pod.placed and pod.node]
+    keys = [(pod.namespace, pod.name) for pod in placed]
+    delivered = cluster_reading.delivered(api, {pod.node for pod in placed}, keys)
+    found = cluster_ps.rows(view, delivered)
+    if unseen:
+        _note(err, f"the nodes are unknown: {unseen}")
+    if as_json:
+        out.print_json(json.dumps([asdict(row) for row in found]))
+        return
+    if not found:
+        where = "in any namespace" if namespace is None else f"in the namespace {namespace}"
+        out.print(f"no pod {where} asks for a rectangle of a GPU", soft_wrap=True)
+        return
+    out.print(cluster_ps.table(found, with_namespace=namespace is None))
+    for note in cluster_ps.notes(found):
+        _note(err, note)
+
+
+def map_(
+    api: ApiServer, out: Console, err: Console, svg_file: Path | None, *, as_json: bool
+) -> None:
+    """Print or write every GPU of every node."""
+    view = cluster_reading.view(api)
+    drawn = cluster_map.drawn(view)
+    for trouble in cluster_map.troubles(view):
+        _note(err, trouble)
+    if as_json:
+        out.print_json(json.dumps([asdict(gpu) for gpu in drawn]))
+    elif svg_file:
+        svg_file.write_text(svg.page([(gpu.title, gpu.boxes) for gpu in drawn]), encoding="utf-8")
+    elif not drawn:
+        out.print("no node of the cluster has GPUs that gshare knows", soft_wrap=True)
+    else:
+        _draw(drawn, out, err)
+
+
+def _draw(drawn: Sequence[Drawn], out: Console, err: Console) -> None:
+    columns = min(out.width - output.AXIS_COLUMNS, output.WIDEST_MAP)
+    for gpu in drawn:
+        out.print(escape(gpu.title), highlight=False, soft_wrap=True)
+        out.print(output.picture_of(gpu.boxes, columns))
+        for note in gpu.notes:
+            _note(err, note)
+
+
+def explain_(api: ApiServer, namespace: str, name: str, out: Console, *, as_json: bool) -> None:
+    """Print why one pod is pending, or what it holds."""
+    pod = cluster_reading.pod(api, namespace, name)
+    events = cluster_reading.events_of(api, pod)
+    explained = explain(pod, _view_or_why_not(api), events)
+    if as_json:
+        out.print_json(json.dumps(asdict(explained)))
+        return
+    _print(explained, out)
+
+
+def _view_or_why_not(api: ApiServer) -> ClusterView | str:
+    try:
+        return cluster_reading.view(api)
+    except ForbiddenError as error:
+        return str(error)
+
+
+def _print(explained: Explanation, out: Console) -> None:
+    out.print(f"[bold]{escape(explained.headline)}[/]", highlight=False, soft_wrap=True)
+    for line in explained.lines:
+        out.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+    if explained.events:
+        out.print("[bold]events[/]", highlight=False)
+    for line in explained.events:
+        out.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _note(err: Console, text: str) -> None:
+    err.print(f"gshare: {escape(text)}")

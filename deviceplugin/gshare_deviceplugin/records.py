@@ -50,6 +50,8 @@ class Records:
                 continue
             try:
                 found[file.stem] = _lease(json.loads(file.read_text()))
+            except FileNotFoundError:
+                continue  # ended meanwhile, where the reader is not the keeper
             except (ValueError, KeyError, TypeError) as error:
                 _log.warning("event=record_unreadable file=%s error=%r", file.name, str(error))
                 file.unlink()

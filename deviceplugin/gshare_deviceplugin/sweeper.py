@@ -105,19 +105,25 @@ class Sweeper:
             self._told.wait(pause_s)
 
     def _end_those_over(self, now_s: float) -> bool:
+        """End leases; return whether one is left whose pod does not live any more."""
         known = self._keeper.leases
-        waiting = {}
+        left = False
+        over_since = {}
         for held, signs in zip(known, self._signs(known), strict=True):
-            if not ending.is_over(signs):
-                continue
             since_s = self._over_since.get(held.lease_id, now_s)
-            if not ending.has_ended(signs, now_s - since_s):
-                waiting[held.lease_id] = since_s
-            elif self._keeper.end(held):
-                _log.info("event=lease_ended lease=%s owner=%r", held.lease_id, str(held.owner))
-                self._on_end()
-        self._over_since = waiting
-        return bool(waiting)
+            if ending.has_ended(signs, now_s - since_s):
+                self._end(held)
+                continue
+            left = left or signs.fate is not Fate.LIVE
+            if ending.is_over(signs):
+                over_since[held.lease_id] = since_s
+        self._over_since = over_since
+        return left
+
+    def _end(self, held: Lease) -> None:
+        if self._keeper.end(held):
+            _log.info("event=lease_ended lease=%s owner=%r", held.lease_id, str(held.owner))
+            self._on_end()
 
     def _signs(self, known: Sequence[Lease]) -> list[Signs]:
         fates = [self._pods.fate(held.owner, held.pod_uid) for held in known]

@@ -1,0 +1,132 @@
+"""Whatever dies while pods run: leases stay, none is given twice, new pods start soon."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support import gpu_pods
+from tests.support.fake_api_server import wait_until
+from tests.support.node_agent import NodeAgent, agent
+
+from gshare import names
+from gshare.runtime import tokend
+
+
+@pytest.fixture
+def node() -> Iterator[NodeAgent]:
+    with agent() as made:
+        yield made
+
+
+def started(node, name, sm=12, quota=40):
+    node.api.put("pods", gpu_pods.pod(name, sm=sm, quota=quota, gpu=node.gpus[0]))
+    container = node.kubelet.admit("team", name, sm, quota)
+    node.kubelet.start(container)
+    return container
+
+
+def served(node):
+    """Return the leases that the token daemon knows."""
+    stats = tokend.Control(node.state / "gpus" / node.gpus[0]).try_stats()
+    return {each.lease_id for each in stats.leases} if stats else set()
+
+
+def test_a_killed_plugin_finds_its_leases_and_ends_those_that_are_over(node) -> None:
+    started(node, "stays")
+    gone = started(node, "goes")
+    before = node.leases["stays"]
+    inode = (node.folder(before) / names.FILE_COUNTERS).stat().st_ino
+    node.kill("plugin")
+    node.api.drop("pods", "goes", "team")
+    node.kubelet.remove(gone)
+
+    node.start("plugin")
+
+    node.kubelet.wait_offered(1600)
+    wait_until(lambda: set(node.leases) == {"stays"})
+    wait_until(lambda: node.folders() == {before.lease_id})
+    assert node.leases["stays"] == before
+    assert (node.folder(before) / names.FILE_COUNTERS).stat().st_ino == inode
+    assert len(list(node.cdi.glob("*.json"))) == 1
+
+
+def test_a_container_waits_for_a_token_daemon_that_was_killed(node) -> None:
+    started(node, "first")
+    node.kill("daemons")
+    node.start("daemons")
+
+    started(node, "second")
+
+    assert served(node) == {each.lease_id for each in node.leases.values()}
+
+
+def test_a_pod_that_was_seen_starts_again_while_the_api_is_away(node) -> None:
+    container = started(node, "first")
+    before = node.leases["first"]
+    node.api.refuse_connections()
+
+    node.kubelet.start(container)
+
+    assert node.leases["first"].start == before.start + 1
+    node.api.listen()
+
+
+def test_nothing_ends_while_the_api_is_away(node) -> None:
+    container = started(node, "first")
+    node.kill("plugin")
+    node.api.refuse_connections()
+    node.kubelet.remove(container)
+
+    node.start("plugin")
+
+    node.kubelet.wait_offered(1600)
+    assert set(node.leases) == {"first"}
+    node.api.listen()
+
+
+def test_a_kubelet_that_starts_again_disturbs_no_lease(node) -> None:
+    container = started(node, "first")
+    before = node.leases
+
+    node.kubelet.restart()
+
+    node.kubelet.wait_offered(1600)
+    assert node.leases == before
+    node.kubelet.start(container)
+    assert set(node.leases) == {"first"}
+
+
+def test_specs_and_folders_of_nobody_are_removed_at_start(node) -> None:
+    started(node, "first")
+    node.kill("plugin")
+    stray = node.state / "gpus" / node.gpus[0] / names.FOLDER_LEASES / "stray-1"
+    stray.mkdir()
+    (node.cdi / f"gshare.io-lease-{'0' * 32}.json").write_text("{}")
+    (node.state / "records" / f"{'1' * 32}.json").write_text("{")
+
+    node.start("plugin")
+
+    wait_until(lambda: node.folders() == {node.leases["first"].lease_id})
+    wait_until(lambda: len(list(node.cdi.glob("*.json"))) == 1)
+    assert len(list((node.state / "records").glob("*"))) == 1
+
+
+def test_a_cdi_spec_that_was_lost_is_written_again_at_start(node) -> None:
+    container = started(node, "first")
+    node.kill("plugin")
+    for file in node.cdi.glob("*"):
+        file.unlink()
+
+    node.start("plugin")
+
+    wait_until(lambda: len(list(node.cdi.glob("*.json"))) == 1, 10)
+    assert node.edits(container.cdi[0])["env"]
+
+
+def test_the_inventory_is_put_right_when_the_plugin_starts(node) -> None:
+    gpus = node.gpus
+    node.kill("plugin")
+    node.api.put("nodes", {"metadata": {"name": "node-a", "annotations": {}}})
+
+    node.start("plugin")
+
+    wait_until(lambda: node.gpus == gpus, 10)

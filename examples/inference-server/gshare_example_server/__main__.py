@@ -12,7 +12,11 @@ _SWITCH_SECONDS = 0.0001
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gshare-example-server", description=__doc__)
     parser.add_argument("--model", default="resnet50", help=f"one of {', '.join(models.names())}")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("LISTEN_HOST", "127.0.0.1"),
+        help="address to listen on (default: $LISTEN_HOST, else 127.0.0.1)",
+    )
     parser.add_argument(
         "--port",
         type=int,

@@ -34,7 +34,7 @@ from gshare.layout import Layout, Verdicts
 from gshare.runtime import leases
 from gshare.wire import Limits
 
-from . import cdi, lease, libraries
+from . import cdi, lease, libraries, mps_paths
 from .inventory import Inventory
 from .lease import Lease, Refusal
 from .libraries import PodLibraries
@@ -124,6 +124,10 @@ class Keeper:
             if self._records.leases().get(changed.digest) == changed:
                 self._records.write(replace(changed, quota_limit_percent=percent))
                 self._unsettled.add(changed.gpu_uuid)
+
+    def end_clients_at(self, held: Lease, deadline_s: float) -> None:
+        """Have a lease's MPS clients, if any, ended safely before its container is killed."""
+        mps_paths.end_clients_at(self._ground.state, held.gpu_uuid, held.pod_uid, deadline_s)
 
     def settle(self, uuid: str) -> None:
         """Make folders, daemon and CDI specs of a GPU follow the records.

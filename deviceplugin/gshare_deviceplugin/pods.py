@@ -6,6 +6,7 @@ watch may lag, and a pod of the same name may be another one), and a pod counts 
 the API says so itself. While the API is away, what was last seen holds.
 """
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from typing import Final
@@ -92,6 +93,14 @@ class NodePods:
         if known is None or known.metadata.uid != held.pod_uid:
             return held.quota_limit_percent
         return lease.quota_limit(pod_json(known), held)
+
+    def killed_at_s(self, held: Lease) -> float | None:
+        """Return when a lease's pod is killed, in seconds since the epoch; None if it stays."""
+        known = self.known(held.owner)
+        if known is None or known.metadata.uid != held.pod_uid:
+            return None
+        when = known.metadata.deletion_timestamp
+        return dt.datetime.fromisoformat(when).timestamp() if when else None
 
     def _ask(self, owner: Owner) -> Pod | None:
         path = f"/api/v1/namespaces/{quote(owner.namespace)}/pods/{quote(owner.pod)}"

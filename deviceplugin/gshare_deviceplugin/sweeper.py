@@ -1,7 +1,8 @@
 """Ends leases that are over and keeps the rest in line with pods, on a thread of its own.
 
 At start, every minute, and at each change of a pod: leases whose containers are over end
-(ending.py), changed quota limits are taken up, and GPUs that differ from their records are settled.
+(ending.py), changed quota limits are taken up, MPS ends the clients of pods that are about to be
+killed, and GPUs that differ from their records are settled.
 While a pod is over and its lease not yet, or a token daemon is away, it looks again soon.
 """
 
@@ -35,6 +36,9 @@ class Pods(Protocol):
 
     def quota_limit(self, held: Lease) -> int:
         """Return the quota limit that a lease's pod says; the lease's own where it says none."""
+
+    def killed_at_s(self, held: Lease) -> float | None:
+        """Return when a lease's pod is killed, in seconds since the epoch; None if it stays."""
 
 
 class Kubelet(Protocol):
@@ -84,7 +88,7 @@ class Sweeper:
             self._keeper.unsettle_all()
             self._keeper.clean()
         is_waiting = self._end_those_over(now_s)
-        self._follow_quota_limits()
+        self._follow_pods()
         failed = [uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)]
         return is_waiting or bool(failed)
 
@@ -154,8 +158,12 @@ class Sweeper:
         except KeyError:
             return 0
 
-    def _follow_quota_limits(self) -> None:
+    def _follow_pods(self) -> None:
+        """Take up changed quota limits, and what is to be killed soon."""
         for held in self._keeper.leases:
+            killed_at_s = self._pods.killed_at_s(held)
+            if killed_at_s is not None:
+                self._keeper.end_clients_at(held, killed_at_s)
             percent = self._pods.quota_limit(held)
             if percent != held.quota_limit_percent:
                 _log.info("event=quota_limit lease=%s percent=%d", held.lease_id, percent)

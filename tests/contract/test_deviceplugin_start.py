@@ -12,6 +12,7 @@ from tests.support.fake_api_server import wait_until
 from tests.support.node_agent import NodeAgent, agent
 
 from gshare import names
+from gshare_deviceplugin import mps_paths
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,19 @@ def test_metrics_tell_leases_and_refusals(node) -> None:
     assert after[refused] == before.get(refused, 0) + 1
     assert after["gshare_starts_total"] == before["gshare_starts_total"] + 1
     assert node.is_ready()
+
+
+def test_mps_learns_when_a_terminating_pod_is_killed(node) -> None:
+    """An MPS client that is killed with work outstanding may hang its neighbours."""
+    paths = mps_paths.MpsPaths(node.state, node.gpus[0])
+    mps_paths.prepare(paths)
+    readiness = mps_paths.Readiness(node.state)
+    readiness.show({paths.uuid})
+    node.kubelet.start(placed(node, uid="dddddddd-4"))
+    pod = node.api.find("pods", "team", "resnet-0")
+
+    pod["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:30Z"
+    node.api.put("pods", pod)
+
+    wait_until(lambda: mps_paths.requests(paths) == {"dddddddd-4": 1795478430.0})
+    readiness.show(set())

@@ -103,6 +103,10 @@ class KeeperNode:
         """Answer for the pods: each wants 90 %."""
         return 90 if held.owner.pod in self.live else held.quota_limit_percent
 
+    def killed_at_s(self, held: Lease) -> float | None:
+        """Answer for the pods: none is being deleted."""
+        del held
+
     def list(self) -> list[Held]:
         """Answer for the kubelet."""
         return []

@@ -1,5 +1,6 @@
 /* The token thread: reads slots, asks the arbiter, writes grants, sleeps on the doorbell. */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "common/clock.h"
 #include "log.h"
@@ -131,11 +132,14 @@ static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until)
     return 0;
 }
 
+/* A kernel with RT_GROUP_SCHED gives containers no real time even with CAP_SYS_NICE; the highest
+ * ordinary priority is left then (who 0 is this thread alone). */
 static void go_first(const struct gshare_state *state) {
     struct sched_param parameter = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
-    int error =
-        state->settings.fifo ? pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameter) : 0;
-    gshare_log("event=tokens fifo=%d", state->settings.fifo && !error);
+    bool fifo =
+        state->settings.fifo && pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameter) == 0;
+    bool nice = state->settings.fifo && !fifo && setpriority(PRIO_PROCESS, 0, -20) == 0;
+    gshare_log("event=tokens fifo=%d nice=%d", fifo, nice);
 }
 
 void *gshare_tokens_run(void *of) {

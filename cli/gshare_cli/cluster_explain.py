@@ -6,9 +6,12 @@ Then comes what the scheduler said, since it also weighs taints, affinities, cpu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gshare import placement, shortage
 from gshare.annotations import PodPlacement
+from gshare.layout import Verdicts
+from gshare.ledger import Candidate, NodeRefusal, RefusalKind
 from gshare.placement import Request
 from gshare.runtime.kube.objects import Event, Pod
 from gshare.shortage import Shortage
@@ -17,9 +20,13 @@ from gshare.workload.values import Shape
 
 from .cluster_state import ClusterView, GpuState, NodeView, PodView, pod_view
 
-MOST_EVENTS = 5
-_FAR = (True, True, 1000, 0)
-_Distance = tuple[int, tuple[bool, bool, int, int]]
+MOST_EVENTS: Final = 5
+_Distance = tuple[bool, bool, int, int]
+_FAR: Final[_Distance] = (True, True, 1000, 0)
+_OF_THE_NODE: Final = {
+    RefusalKind.NO_GPU: "its kubelet offers none of gshare's resources: does the node agent run?",
+    RefusalKind.UNITS: "its kubelet has too few of gshare's units left: delete pods without room",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Line:
 
     node: str
     text: str
-    distance: _Distance
+    distance: tuple[int, _Distance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,8 @@ def explain(pod: Pod, view: ClusterView | str, events: Sequence[Event]) -> Expla
     elif seen is None:
         headline = f"{path} asks for no rectangle of a GPU"
     elif seen.trouble:
-        headline = f"{path} cannot get a rectangle: {seen.trouble}"
-    elif seen.node and not seen.placed:
-        headline = _went_round(seen)
+        where = f" on {seen.node}" if seen.node else ""
+        headline = f"{path} is {seen.state}{where} and cannot hold a rectangle: {seen.trouble}"
     else:
         return _placed_or_pending(pod, seen, view, said)
     return Explanation(headline, (), said)
@@ -72,15 +78,6 @@ def _placed_or_pending(
 
 def _holding(pod: PodView) -> str:
     return f"{pod.path} is {pod.state} on {pod.node} and holds a rectangle"
-
-
-def _went_round(pod: PodView) -> str:
-    how = f"by the scheduler {pod.scheduler!r}" if pod.scheduler else "by hand"
-    return (
-        f"{pod.path} is {pod.state} on {pod.node}, and was put there {how} without gshare's "
-        "extender: it holds no rectangle and does not start; delete it, and let a scheduler with "
-        "the extender place it"
-    )
 
 
 def _pending(pod: PodView) -> str:
@@ -116,18 +113,33 @@ def _line(node: NodeView, request: Request, view: ClusterView) -> Line:
     """Return what one node lacks, or that it has room."""
     if node.trouble:
         return Line(node.name, f"its GPUs are unknown: {node.trouble}", (3, _FAR))
-    answers = [(gpu, shortage.of(gpu.snapshot, request, view.verdicts)) for gpu in node.gpus]
+    verdict = view.ledger.fit(request, node.name)
     away = _away(node)
-    roomy = next((gpu for gpu, lack in answers if lack is None), None)
-    if roomy:
-        room = f"GPU {roomy.index} has room"
+    if isinstance(verdict, Candidate):
+        gpu = node.gpu(verdict.gpu_uuid)
+        room = f"GPU {gpu.index if gpu else verdict.gpu_uuid} has room"
         if away:
             return Line(node.name, f"{room}, but {away}", (1, _FAR))
-        return Line(node.name, f"{room}; the scheduler's own words are below", (0, _FAR))
-    lacking = [(gpu, lack) for gpu, lack in answers if lack is not None]
+        return Line(node.name, f"{room}: what else keeps it away is below", (0, _FAR))
+    text, distance = _refusal(node, request, verdict)
+    return Line(node.name, f"{text}; and {away}" if away else text, (2 if away else 1, distance))
+
+
+def _refusal(node: NodeView, request: Request, verdict: NodeRefusal) -> tuple[str, _Distance]:
+    """Return what the nearest GPU lacks, and how far it is; or what the whole node lacks."""
+    if verdict.kind in _OF_THE_NODE:
+        return _OF_THE_NODE[verdict.kind], _FAR
+    verdicts = Verdicts()
+    lacking = [
+        (gpu, lack)
+        for gpu in node.gpus
+        if not gpu.conflict and (lack := shortage.of(gpu.snapshot, request, verdicts))
+    ]
+    if not lacking:
+        conflicts = [f"GPU {gpu.index}: {gpu.conflict}" for gpu in node.gpus if gpu.conflict]
+        return conflicts[0] if conflicts else verdict.text, _FAR
     gpu, lack = min(lacking, key=lambda each: each[1].distance)
-    text = _lack_text(gpu, lack, len(node.gpus)) + (f"; and {away}" if away else "")
-    return Line(node.name, text, (2 if away else 1, lack.distance))
+    return _lack_text(gpu, lack, len(node.gpus)), lack.distance
 
 
 def _lack_text(gpu: GpuState, lack: Shortage, count: int) -> str:
@@ -143,8 +155,6 @@ def _away(node: NodeView) -> str:
         return "the node is not ready"
     if not node.is_schedulable:
         return "the node is cordoned"
-    if not node.offers_resources:
-        return "its kubelet offers none of gshare's resources: is the node agent running there?"
     return ""
 
 
@@ -160,8 +170,8 @@ def _held(pod: Pod, seen: PodView, view: ClusterView) -> list[str]:
     )
     lines.append(f"memory: at most {memory_text(placed.memory_bytes)}")
     lines.append("phase of the window: the node's own; it may change when pods come and go")
-    if gpu and seen.uid in gpu.misfits:
-        lines.append("this rectangle has no room beside the others there: it was written by hand")
+    if gpu and gpu.conflict:
+        lines.append(f"the GPU's placements conflict: {gpu.conflict}")
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         waiting = status.state.waiting
         if waiting and waiting.reason:

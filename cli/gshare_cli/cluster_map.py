@@ -19,17 +19,15 @@ class Drawn:
 def drawn(view: ClusterView) -> list[Drawn]:
     """Return every GPU, by node and index."""
     labels = {pod.uid: (pod.name, pod.function) for pod in view.pods}
-    paths = {pod.uid: pod.path for pod in view.pods}
-    found = []
-    for node in view.nodes:
-        for gpu in node.gpus:
-            notes = [
-                f"{paths.get(uid, uid)} has no room beside the others: its placement was written "
-                "by hand"
-                for uid in gpu.misfits
-            ]
-            found.append(Drawn(_title(node, gpu), _boxes(gpu, labels), tuple(notes)))
-    return found
+    return [
+        Drawn(
+            _title(node, gpu),
+            _boxes(gpu, labels),
+            (f"{node.name} GPU {gpu.index}: {gpu.conflict}",) if gpu.conflict else (),
+        )
+        for node in view.nodes
+        for gpu in node.gpus
+    ]
 
 
 def troubles(view: ClusterView) -> list[str]:

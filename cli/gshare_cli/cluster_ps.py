@@ -66,8 +66,6 @@ def _row(view: ClusterView, pod: PodView, delivered: Mapping[PodKey, Got]) -> Ro
 
 
 def _trouble(view: ClusterView, pod: PodView) -> str:
-    if pod.node and pod.placed is None:
-        return "was bound without gshare's extender, so it holds no rectangle"
     node = view.node(pod.node)
     if pod.placed and node and not node.trouble and view.gpu_of(pod) is None:
         return f"its GPU {pod.placed.gpu_uuid} is no longer on {pod.node}"

@@ -1,24 +1,27 @@
 """What a cluster's nodes and pods say of its GPUs, as one picture. Pure.
 
-Everything follows from two annotations: a node's inventory and a pod's placement. Where one of
-them cannot be read, the node or pod says so (`trouble`) and all others stay as they are.
+Read and judged by the extender's own modules, so that what is shown is what it would decide.
+Where a node's inventory or a pod's placement cannot be read, that node or pod says so (`trouble`)
+and all others stay as they are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gshare import annotations, names
+from gshare import names
 from gshare.annotations import NodeGpu, PodPlacement
 from gshare.errors import InputError
 from gshare.layout import Layout, Verdicts, settled
+from gshare.ledger import Ledger, PlacedPod, ProblemKind, UnplacedPod
 from gshare.placement import Snapshot
 from gshare.runtime.kube.objects import Node, Pod, pod_json
 from gshare.workload import pods
 from gshare.workload.values import Shape
+from gshare_extender import reading
 
 from .views import ReplicaState
 
-_ENDING_REASONS = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull"})
+_BEING_MADE = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,11 @@ class PodView:
     """Which pods share a colour: the function's label, else the workload that made the pod."""
     node: str
     state: str
-    asked: Shape | None
-    placed: PodPlacement | None
+    asked: Shape | None = None
+    placed: PodPlacement | None = None
     scheduler: str = ""
     trouble: str = ""
-    """What is wrong with what it asks, or with its placement."""
+    """Why it cannot hold a rectangle."""
 
     @property
     def path(self) -> str:
@@ -51,8 +54,8 @@ class GpuState:
     index: int
     gpu: NodeGpu
     snapshot: Snapshot
-    misfits: tuple[str, ...] = ()
-    """UIDs that have no room beside the others: somebody wrote a placement by hand."""
+    conflict: str = ""
+    """Why what stands there does not go together; then some of it is not in the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,6 @@ class NodeView:
     is_ready: bool = True
     is_schedulable: bool = True
     gpus: tuple[GpuState, ...] = ()
-    offers_resources: bool = True
-    """Whether the kubelet has the device plugin's resources."""
     trouble: str = ""
     """Why its inventory cannot be read."""
 
@@ -75,11 +76,11 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """All nodes, and the pods that have to do with GPUs."""
+    """All nodes, the pods that have to do with GPUs, and the ledger that judges them."""
 
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
-    verdicts: Verdicts = field(default_factory=Verdicts, compare=False)
+    ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     def node(self, name: str) -> NodeView | None:
         """Return the node of that name."""
@@ -93,40 +94,56 @@ class ClusterView:
 
 def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     """Return the picture that the API's objects give."""
-    verdicts = Verdicts()
-    seen = [view for pod in pods_ if (view := pod_view(pod)) is not None]
-    placed: dict[tuple[str, str], list[PodView]] = {}
-    for pod in seen:
-        if pod.placed and pod.node:
-            placed.setdefault((pod.node, pod.placed.gpu_uuid), []).append(pod)
-    views = [_node_view(node, placed, verdicts) for node in nodes]
+    ledger = Ledger()
+    seen = [(pod, view) for pod in pods_ if (view := pod_view(pod)) is not None]
+    for pod, _ in seen:
+        _observe(ledger, pod)
+    by_name = {node.metadata.name: node for node in nodes}
+    offers = {name: reading.offer(node) for name, node in by_name.items()}
+    for name, offer in offers.items():
+        ledger.put_node(name, offer.inventory, offer.sm_units, offer.quota_units, offer.trouble)
+    conflicts = {
+        (problem.node, problem.gpu_uuid): problem.text
+        for problem in ledger.problems()
+        if problem.kind is ProblemKind.CONFLICT
+    }
     return ClusterView(
-        tuple(sorted(views, key=lambda view: view.name)),
-        tuple(sorted(seen, key=lambda view: view.path)),
-        verdicts,
+        tuple(
+            NodeView(
+                name,
+                by_name[name].is_ready,
+                not by_name[name].spec.unschedulable,
+                _gpu_states(name, ledger, conflicts),
+                offers[name].trouble,
+            )
+            for name in sorted(by_name)
+        ),
+        tuple(sorted((view for _, view in seen), key=lambda view: view.path)),
+        ledger,
     )
+
+
+def _observe(ledger: Ledger, pod: Pod) -> None:
+    seen = reading.observed(pod)
+    if isinstance(seen, PlacedPod):
+        ledger.put_placed(seen)
+    elif seen:
+        ledger.put_unplaced(seen)
 
 
 def pod_view(pod: Pod) -> PodView | None:
     """Return what a pod has to do with GPUs; None if it is over, or has nothing to do with them."""
-    written = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT)
-    if pod.is_ended:
+    if pod.is_ended or not reading.asks(pod):
         return None
-    trouble, asked, placed = "", None, None
+    trouble, asked = "", None
     try:
         found = pods.asked(pod_json(pod))
         asked = found.shape if found else None
     except InputError as error:
-        trouble = str(error)
-    if written is not None:
-        try:
-            placed = annotations.decode_placement(written)
-        except ValueError as error:
-            trouble = f"{names.ANNOTATION_PLACEMENT} {error}"
-    if asked is None and placed is None and not trouble:
-        return None
-    if asked and placed and _sides(asked) != (placed.sm_percent, placed.quota_percent):
-        trouble = f"{names.ANNOTATION_PLACEMENT} says another rectangle than the pod asks for"
+        trouble = f"{error.field}: {error.value!r}: {error.problem}"
+    seen = reading.observed(pod)
+    if isinstance(seen, UnplacedPod):
+        trouble = seen.text
     return PodView(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
@@ -135,14 +152,10 @@ def pod_view(pod: Pod) -> PodView | None:
         node=pod.spec.node_name,
         state=_state(pod),
         asked=asked,
-        placed=placed,
+        placed=seen.placement if isinstance(seen, PlacedPod) else None,
         scheduler=pod.spec.scheduler_name,
         trouble=trouble,
     )
-
-
-def _sides(shape: Shape) -> tuple[int, int]:
-    return shape.sm_percent, shape.quota_request_percent
 
 
 def _function(pod: Pod) -> str:
@@ -161,7 +174,7 @@ def _state(pod: Pod) -> str:
     statuses = pod.status.container_statuses
     for status in (*pod.status.init_container_statuses, *statuses):
         waiting = status.state.waiting
-        if waiting and waiting.reason not in {"", "ContainerCreating", "PodInitializing"}:
+        if waiting and waiting.reason not in _BEING_MADE:
             return waiting.reason
     if pod.status.phase == "Running" and not all(status.ready for status in statuses):
         return ReplicaState.STARTING.value
@@ -170,46 +183,28 @@ def _state(pod: Pod) -> str:
     return pod.status.phase or ReplicaState.PENDING.value
 
 
-def _node_view(
-    node: Node, placed: Mapping[tuple[str, str], Sequence[PodView]], verdicts: Verdicts
-) -> NodeView:
-    written = node.metadata.annotations.get(names.ANNOTATION_GPUS)
-    trouble = ""
-    inventory: tuple[NodeGpu, ...] = ()
-    if written is not None:
-        try:
-            inventory = annotations.decode_inventory(written)
-        except ValueError as error:
-            trouble = f"{names.ANNOTATION_GPUS} {error}"
-    allocatable = node.status.allocatable
-    resources = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
-    return NodeView(
-        name=node.metadata.name,
-        is_ready=node.is_ready,
-        is_schedulable=not node.spec.unschedulable,
-        gpus=tuple(
-            _gpu_state(index, gpu, placed.get((node.metadata.name, gpu.uuid), ()), verdicts)
-            for index, gpu in enumerate(inventory)
-        ),
-        offers_resources=all(str(allocatable.get(name, 0)) != "0" for name in resources),
-        trouble=trouble,
-    )
+def _gpu_states(
+    node: str, ledger: Ledger, conflicts: Mapping[tuple[str, str], str]
+) -> tuple[GpuState, ...]:
+    states = []
+    offered = zip(ledger.inventory(node), ledger.snapshots(node), strict=True)
+    for index, (gpu, snapshot) in enumerate(offered):
+        conflict = conflicts.get((node, gpu.uuid), "")
+        shown = _as_many_as_fit(node, gpu, ledger) if conflict else snapshot
+        states.append(GpuState(index, gpu, shown, conflict))
+    return tuple(states)
 
 
-def _gpu_state(index: int, gpu: NodeGpu, here: Sequence[PodView], verdicts: Verdicts) -> GpuState:
-    """Lay out what is on one GPU; pods that do not fit beside the others are misfits."""
-    held = {pod.uid: pod.placed for pod in sorted(here, key=lambda pod: pod.path) if pod.placed}
-    layout = settled(Layout(), {uid: placed.size for uid, placed in held.items()}, verdicts)
-    if layout is None:
-        layout = _as_many_as_fit(held, verdicts)
-    memory = tuple((uid, held[uid].memory_bytes) for uid in layout.keys)
-    misfits = tuple(uid for uid in held if uid not in layout.keys)
-    return GpuState(index, gpu, Snapshot(gpu.gpu, layout, memory), misfits)
-
-
-def _as_many_as_fit(held: Mapping[str, PodPlacement], verdicts: Verdicts) -> Layout:
-    layout = Layout()
+def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: Ledger) -> Snapshot:
+    """Return what can be drawn of a GPU whose placements conflict."""
+    held = {
+        pod.uid: pod.placement
+        for pod in sorted(ledger.placed(), key=lambda pod: (pod.namespace, pod.name))
+        if (pod.node, pod.placement.gpu_uuid) == (node, gpu.uuid)
+    }
+    layout, verdicts = Layout(), Verdicts()
     for uid, placed in held.items():
         sizes = dict(zip(layout.keys, layout.sizes, strict=True)) | {uid: placed.size}
         layout = settled(layout, sizes, verdicts) or layout
-    return layout
+    memory = tuple((uid, held[uid].memory_bytes) for uid in layout.keys)
+    return Snapshot(gpu.gpu, layout, memory)

@@ -163,7 +163,7 @@ def test_map_names_a_node_whose_inventory_cannot_be_read(server, run):
 
     assert code == 0
     assert "n1 GPU 0" in out
-    assert f"node n2: {names.ANNOTATION_GPUS} is not JSON" in err
+    assert f"node n2: annotation {names.ANNOTATION_GPUS} is not JSON" in err
 
 
 def test_explain_says_why_a_pod_waits_and_what_the_scheduler_said(server, run):

@@ -54,11 +54,6 @@ def test_one_line_a_node_names_its_nearest_gpu():
     [
         pytest.param({"ready": "Unknown"}, "but the node is not ready", id="not ready"),
         pytest.param({"cordoned": True}, "but the node is cordoned", id="cordoned"),
-        pytest.param(
-            {"status": {"allocatable": {names.RESOURCE_SM: "0"}}},
-            "but its kubelet offers none of gshare's resources",
-            id="no device plugin",
-        ),
     ],
 )
 def test_room_on_a_node_that_takes_no_pods_says_why(given, expected):
@@ -67,10 +62,32 @@ def test_room_on_a_node_that_takes_no_pods_says_why(given, expected):
     assert found.lines[0].startswith(f"n1: GPU 0 has room, {expected}")
 
 
+def test_a_node_without_device_plugin_says_so():
+    found = explained(pod(), [node("n1", gpu("A"), status={"allocatable": {}})])
+
+    assert found.lines[0].startswith("n1: its kubelet offers none of gshare's resources")
+
+
+def test_a_node_without_units_says_so():
+    few = {names.RESOURCE_SM: "11", names.RESOURCE_QUOTA: "100"}
+
+    found = explained(pod(), [node("n1", gpu("A"), status={"allocatable": few})])
+
+    assert found.lines[0].startswith("n1: its kubelet has too few of gshare's units left")
+
+
+def test_a_gpu_whose_placements_conflict_says_so():
+    both = [pod(name, 100, 60, on="n1", gpu="A") for name in ("a", "b")]
+
+    found = explained(pod(), [node("n1", gpu("A"))], both)
+
+    assert found.lines[0].startswith("n1: GPU 0: no layout holds its 2 pods")
+
+
 def test_room_points_to_what_the_scheduler_says():
     found = explained(pod(), [node("n1", gpu("A"))])
 
-    assert found.lines == ("n1: GPU 0 has room; the scheduler's own words are below",)
+    assert found.lines == ("n1: GPU 0 has room: what else keeps it away is below",)
 
 
 def test_an_unhealthy_gpu_says_its_note():
@@ -94,7 +111,9 @@ def test_an_empty_cluster_says_so():
 def test_a_node_with_an_unreadable_inventory_says_so():
     found = explained(pod(), [node("n1", annotations={names.ANNOTATION_GPUS: "{}"})])
 
-    assert found.lines[0].startswith(f"n1: its GPUs are unknown: {names.ANNOTATION_GPUS} must be")
+    assert found.lines[0].startswith(
+        f"n1: its GPUs are unknown: annotation {names.ANNOTATION_GPUS}"
+    )
 
 
 def test_a_silent_scheduler_is_asked_for():

@@ -59,15 +59,15 @@ def test_the_papers_eight_lie_on_one_gpu_in_any_order_of_names():
     found = view([node("n1", gpu("A"))], pods)
 
     assert len(found.nodes[0].gpus[0].snapshot.layout.keys) == 8
-    assert found.nodes[0].gpus[0].misfits == ()
+    assert not found.nodes[0].gpus[0].conflict
 
 
-def test_a_pod_that_fits_not_beside_the_others_is_a_misfit_and_hides_none():
+def test_placements_that_conflict_are_shown_as_far_as_they_go_together():
     pods = [pod(name, 100, 60, on="n1", gpu="A") for name in ("a", "b")]
 
     found = view([node("n1", gpu("A"))], [*pods, pod("c", 100, 40, on="n1", gpu="A")])
 
-    assert found.nodes[0].gpus[0].misfits == ("uid-of-b",)
+    assert found.nodes[0].gpus[0].conflict.startswith("no layout holds its 3 pods")
     assert found.nodes[0].gpus[0].snapshot.layout.keys == ("uid-of-a", "uid-of-c")
 
 
@@ -76,7 +76,7 @@ def test_an_inventory_that_cannot_be_read_spoils_no_other_node():
 
     found = view([wrong, node("n2", gpu("A"))], [])
 
-    assert found.nodes[0].trouble.startswith(f"{names.ANNOTATION_GPUS} uuid 7: ")
+    assert found.nodes[0].trouble.startswith(f"annotation {names.ANNOTATION_GPUS} uuid 7: ")
     assert len(found.nodes[1].gpus) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_placement_that_cannot_be_read_is_the_pods_trouble():
 
     assert found
     assert found.placed is None
-    assert found.trouble.startswith(f"{names.ANNOTATION_PLACEMENT} is not JSON")
+    assert found.trouble.startswith(f"annotation {names.ANNOTATION_PLACEMENT} is not JSON")
 
 
 def test_a_placement_of_another_size_than_asked_is_the_pods_trouble():
@@ -95,7 +95,7 @@ def test_a_placement_of_another_size_than_asked_is_the_pods_trouble():
     found = seen(wrong)
 
     assert found
-    assert "another rectangle" in found.trouble
+    assert "is not what it asks" in found.trouble
 
 
 def test_a_request_that_is_wrong_is_the_pods_trouble():

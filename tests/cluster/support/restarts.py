@@ -1,0 +1,85 @@
+"""Kills one part of the cluster or of gshare, and sees that it is back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.cluster.harness import Cluster, Node
+
+from gshare import names
+
+from .scene import Object, node_of, until
+
+_COMPONENT: Final = "app.kubernetes.io/name"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that can die: `kill` ends it at once; `revive` has it started, if nobody does."""
+
+    name: str
+    kill: Callable[[], None]
+    revive: Callable[[], None]
+
+
+def parts(cluster: Cluster, node: Node) -> dict[str, Part]:
+    """Return everything that may die, by name; of nodes' parts those of `node`."""
+    processes = {
+        "extender": "gshare-extender",
+        "scheduler": "kube-scheduler",
+        "API server": "kube-apiserver",
+        "etcd": "etcd",
+        "kubelet": f"kubelet-{node.index}",
+        "containerd": f"containerd-{node.index}",
+    }
+    found = {name: _process(cluster, name, known) for name, known in processes.items()}
+    found["plugin"] = Part("plugin", lambda: _kill_plugin(cluster, node), lambda: None)
+    found["token daemon"] = Part(
+        "token daemon", lambda: _kill_token_daemons(cluster, node), lambda: None
+    )
+    return found
+
+
+def agent_of(cluster: Cluster, node: Node) -> Object:
+    """Return the node agent's pod on `node`."""
+    path = f"/api/v1/namespaces/{names.NAMESPACE}/pods"
+    for pod in cluster.api.items(path):
+        labels = pod["metadata"].get("labels", {})
+        if labels.get(_COMPONENT) == names.PART_NODE_AGENT and node_of(pod) == node.name:
+            return pod
+    raise LookupError(f"{node.name} has no node agent")
+
+
+def _process(cluster: Cluster, name: str, known: str) -> Part:
+    process = cluster.processes[known]
+    return Part(name, process.kill, process.start)
+
+
+def _kill_plugin(cluster: Cluster, node: Node) -> None:
+    """Kill the container that serves the device plugin; the kubelet starts it again."""
+    container = _container(agent_of(cluster, node), "plugin")
+    node.ctr("tasks", "kill", "--signal", "SIGKILL", container)
+
+
+def _kill_token_daemons(cluster: Cluster, node: Node) -> None:
+    """Kill the token daemons of all GPUs of `node`; their supervisor starts them again."""
+    container = _container(agent_of(cluster, node), "daemons")
+    lines = node.ctr("tasks", "ps", container).splitlines()[1:]
+    pids = [line.split()[0] for line in lines]
+    tokens = [pid for pid in pids if "gshare-tokend" in _command(node, pid)]
+    assert tokens, f"no token daemon among {pids} on {node.name}"
+    node.run_in(["kill", "-KILL", *tokens])
+
+
+def _container(pod: Object, name: str) -> str:
+    def found() -> str:
+        for each in pod["status"]["containerStatuses"]:
+            if each["name"] == name and "running" in each["state"]:
+                return str(each["containerID"]).partition("//")[2]
+        raise LookupError(f"{pod['metadata']['name']} runs no container {name}")
+
+    return until(found, f"container {name} runs")
+
+
+def _command(node: Node, pid: str) -> str:
+    return node.run_in(["cat", f"/proc/{pid}/cmdline"]).replace("\0", " ")

@@ -3,6 +3,7 @@
 from .ledger import Ledger
 from .values import (
     Candidate,
+    Ground,
     NodeRefusal,
     PlacedPod,
     Problem,
@@ -15,6 +16,7 @@ from .values import (
 
 __all__ = [
     "Candidate",
+    "Ground",
     "Ledger",
     "NodeRefusal",
     "PlacedPod",

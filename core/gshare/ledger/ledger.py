@@ -39,6 +39,7 @@ from .node import NodeBook, Option
 from .state import States
 from .values import (
     Candidate,
+    Ground,
     NodeRefusal,
     PlacedPod,
     Problem,
@@ -177,6 +178,12 @@ class Ledger:
         """Return what `request` gets on `node`, or why nothing."""
         ranking = self.rank(request, (node,), 1)
         return ranking.candidates[0] if ranking.candidates else ranking.refusals[0]
+
+    def grounds(self, nodes: Iterable[str]) -> Iterator[Ground]:
+        """Yield the GPUs of `nodes` on which preemption may make room."""
+        for name in nodes:
+            if name in self._nodes:
+                yield from self._nodes[name].grounds()
 
     def is_sound(self, uid: str) -> bool:
         """Tell whether the pod's reservation can be kept with everything that is seen by now."""

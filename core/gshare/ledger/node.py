@@ -11,6 +11,7 @@ from .gpu import GpuBook
 from .state import Opening, Shape, States
 from .values import (
     NEAREST_FIRST,
+    Ground,
     PlacedPod,
     Problem,
     ProblemKind,
@@ -129,6 +130,15 @@ class NodeBook:
             sum(pod.sm_units for pod in pods) + sum(each.sm_percent for each in held),
             sum(pod.quota_units for pod in pods) + sum(each.quota_percent for each in held),
         )
+
+    def grounds(self) -> Iterator[Ground]:
+        """Yield its GPUs that are healthy, settled, and held for nobody."""
+        taken = self.units()
+        free = (self._allocatable[0] - taken[0], self._allocatable[1] - taken[1])
+        for book in self.books():
+            if book.is_settled and not book.is_held and book.gpu.is_healthy:
+                pods = {uid: self.placed[uid] for uid in book.holders if uid in self.placed}
+                yield Ground(self.name, book.snapshot, pods, free)
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is inconsistent here."""

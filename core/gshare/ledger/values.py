@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from gshare.annotations import PodPlacement
+from gshare.placement import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,21 @@ class Ranking:
 
     candidates: tuple[Candidate, ...]
     refusals: tuple[NodeRefusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One GPU that can be used, what holds it, and the plain units that its node has left.
+
+    `pods` are those of the snapshot's functions that are seen on the node, by UID; the others are
+    reservations.
+    """
+
+    node: str
+    snapshot: Snapshot
+    pods: Mapping[str, PlacedPod]
+    units_free: tuple[int, int]
+    """Of vgpu-sm and of vgpu-quota."""
 
 
 class ProblemKind(StrEnum):

@@ -30,6 +30,11 @@ class Store:
         """Tell whether `image` is there."""
         return self._call("images", "--quiet", "--filter", f"reference={image}") != ""
 
+    def tags(self, name: str) -> list[str]:
+        """Return the tags of the images called `name`."""
+        wanted = f"reference=localhost/{name}"
+        return self._call("images", "--filter", wanted, "--format", "{{.Tag}}").split()
+
     def make_base(self, image: str) -> None:
         """Make `image` a small Debian with Python, by debootstrap."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:

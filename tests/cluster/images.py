@@ -27,6 +27,7 @@ from tests.cluster.harness.small_images import Image
 VERSION: Final = "0.1.0"
 _KEPT: Final = 3
 _AT_ONCE: Final = 2
+_LAYER: Final = "gshare-dependencies"
 _DIGEST: Final = "[0-9a-f]" * 16
 _DEPENDENCIES: Final = wheels.ROOT / "tests" / "cluster" / "Containerfile.dependencies"
 
@@ -156,6 +157,9 @@ class _Workshop:
             _keep_newest(self._cache / "tars", f"{name}-{_DIGEST}.tar")
         for project in {recipe.project.name for recipe in RECIPES.values()}:
             _keep_newest(self._cache / "wheels", f"{project}-{_DIGEST}")
+        needed = {self._dependency_key(recipe) for recipe in RECIPES.values()}
+        for tag in {*self._store.tags(_LAYER)} - needed:
+            self._store.remove(f"{_LAYER}:{tag}")
 
     def _assemble(self, recipe: Recipe, context: Path, upon: str, tar: Path) -> None:
         image = f"gshare-{tar.stem}"
@@ -189,7 +193,7 @@ class _Workshop:
 
     def _dependencies(self, recipe: Recipe) -> str:
         """Return the image of the base and the wheels of others."""
-        image = f"gshare-dependencies:{self._dependency_key(recipe)}"
+        image = f"{_LAYER}:{self._dependency_key(recipe)}"
         if not self._store.has(image):
             arguments = {
                 "BASE": self._base,

@@ -89,7 +89,7 @@ def _script(
 
 
 def _overlays() -> Iterator[str]:
-    yield "set -e"
+    yield "set -e; umask 022"
     yield "mount -t tmpfs tmpfs /mnt"
     for index, folder in enumerate(_OVERLAID):
         yield f"mkdir /mnt/{index} /mnt/{index}/up /mnt/{index}/work"

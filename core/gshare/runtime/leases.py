@@ -40,6 +40,7 @@ def prepare(gpu: Path, wanted: Sequence[Limits]) -> None:
         if folder.exists() and each.lease_id not in named:
             shutil.rmtree(folder)  # left by a killed run: its pages are another lease's
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # a container's processes are of any user, whatever our umask
         _write_limits(folder / names.FILE_LIMITS, each)
     tokend.write_timetable(gpu, wanted)
 
@@ -61,6 +62,7 @@ def _write_limits(file: Path, limits: Limits) -> None:
     if not file.exists():
         draft = file.with_name(f".{file.name}.new")
         draft.write_bytes(wire.pack_limits(limits))
+        draft.chmod(0o644)
         draft.replace(file)
         return
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), wire.LIMITS_BYTES) as page:

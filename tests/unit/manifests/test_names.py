@@ -246,7 +246,11 @@ def test_schedulers_ask_about_all_nodes():
 
 def test_the_second_scheduler_may_hold_its_own_lease():
     election = yaml.safe_load(SCHEDULER_CONFIGS[1].read_text())["leaderElection"]
-    [role] = [found for found in documents(*FILES) if found["kind"] == "Role"]
+    [role] = [
+        found
+        for found in documents(*FILES)
+        if found["kind"] == "Role" and found["metadata"]["name"] == names.SCHEDULER
+    ]
 
     held = {name for rule in role["rules"] for name in rule.get("resourceNames", [])}
 

@@ -101,7 +101,7 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     by_name = {node.metadata.name: node for node in nodes}
     offers = {name: reading.offer(node) for name, node in by_name.items()}
     for name, offer in offers.items():
-        ledger.put_node(name, offer.inventory, offer.sm_units, offer.quota_units, offer.trouble)
+        ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
     conflicts = {
         (problem.node, problem.gpu_uuid): problem.text
         for problem in ledger.problems()

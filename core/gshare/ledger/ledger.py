@@ -193,7 +193,7 @@ class Ledger:
         node = self._nodes[reservation.node]
         book = node.book(reservation.placement.gpu_uuid)
         is_free = book is not None and not book.problems() and not book.is_held
-        return is_free and node.is_within_units
+        return is_free and min(node.units_free()) >= 0
 
     # Views.
 

@@ -110,31 +110,20 @@ class NodeBook:
 
     def has_units_for(self, request: Request) -> bool:
         """Tell whether both plain sums, with `request`, stay within what the kubelet counts."""
-        sm_units, quota_units = self.units()
-        return (
-            sm_units + request.sm_percent <= self._allocatable[0]
-            and quota_units + request.quota_percent <= self._allocatable[1]
-        )
+        sm_free, quota_free = self.units_free()
+        return request.sm_percent <= sm_free and request.quota_percent <= quota_free
 
-    @property
-    def is_within_units(self) -> bool:
-        """Tell whether both plain sums are within what the kubelet counts."""
-        sm_units, quota_units = self.units()
-        return sm_units <= self._allocatable[0] and quota_units <= self._allocatable[1]
-
-    def units(self) -> tuple[int, int]:
-        """Return how many units of vgpu-sm and vgpu-quota are taken."""
+    def units_free(self) -> tuple[int, int]:
+        """Return how many units of vgpu-sm and vgpu-quota are left; below 0 where too few are."""
         pods: list[PlacedPod | UnplacedPod] = [*self.placed.values(), *self.unplaced.values()]
         held = [reservation.placement for reservation in self._arrived()]
-        return (
-            sum(pod.sm_units for pod in pods) + sum(each.sm_percent for each in held),
-            sum(pod.quota_units for pod in pods) + sum(each.quota_percent for each in held),
-        )
+        sm_units = sum(pod.sm_units for pod in pods) + sum(each.sm_percent for each in held)
+        quota = sum(pod.quota_units for pod in pods) + sum(each.quota_percent for each in held)
+        return (self._allocatable[0] - sm_units, self._allocatable[1] - quota)
 
     def grounds(self) -> Iterator[Ground]:
         """Yield its GPUs that are healthy, settled, and held for nobody."""
-        taken = self.units()
-        free = (self._allocatable[0] - taken[0], self._allocatable[1] - taken[1])
+        free = self.units_free()
         for book in self.books():
             if book.is_settled and not book.is_held and book.gpu.is_healthy:
                 pods = {uid: self.placed[uid] for uid in book.holders if uid in self.placed}

@@ -4,11 +4,13 @@ from gshare import layout
 from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod
 from gshare.placement import Gpu, Request, Snapshot
-from gshare.preemption import Budget, Eviction, Leaving, plan
+from gshare.preemption import Budget, Demand, Plan, Waiting, plan
 from gshare.rectangles import Size
+from gshare.selectors import Selector
 
 GIB = 2**30
 PLENTY = (1600, 1600)
+NOW_S = 1000.0
 
 
 def pod(name, quota, sm, priority=0, **changes):
@@ -38,12 +40,12 @@ def newcomer(quota, sm, memory_bytes=GIB):
 
 
 def evicted(answer):
-    assert isinstance(answer, Eviction)
+    assert isinstance(answer, Plan)
     return {each.name for each in answer.victims}
 
 
 def decide(grounds, request, priority=10, budgets=()):
-    return plan(grounds, request, priority, budgets, layout.Verdicts())
+    return plan(grounds, Demand(request, priority), budgets, layout.Verdicts(), now_s=NOW_S)
 
 
 EXAMPLE = (pod("wide", 60, 100), pod("low", 40, 50), pod("high", 40, 50, priority=5))
@@ -79,7 +81,7 @@ def test_nobody_of_equal_or_higher_priority_is_evicted():
 
 def test_a_budget_that_lets_nobody_go_moves_the_choice():
     full = ground(pod("guarded", 40, 50), pod("other", 60, 50), pod("third", 100, 50))
-    guard = Budget("default", "pdb", lambda labels: labels.get("app") == "guarded", 0)
+    guard = Budget("default", "pdb", 0, Selector({"app": "guarded"}))
 
     assert evicted(decide([full], newcomer(40, 50))) == {"guarded"}
     assert evicted(decide([full], newcomer(40, 50), budgets=[guard])) == {"other"}
@@ -87,26 +89,26 @@ def test_a_budget_that_lets_nobody_go_moves_the_choice():
 
 def test_a_budget_counts_all_victims_together():
     full = ground(pod("one", 50, 100), pod("two", 50, 100))
-    guard = Budget("default", "pdb", lambda _labels: True, 1)
+    guard = Budget("default", "pdb", 1, Selector())
 
     assert decide([full], newcomer(100, 50), budgets=[guard]) is None
 
 
 def test_a_budget_of_another_namespace_does_not_count():
     full = ground(pod("one", 100, 100))
-    guard = Budget("elsewhere", "pdb", lambda _labels: True, 0)
+    guard = Budget("elsewhere", "pdb", 0, Selector())
 
     assert evicted(decide([full], newcomer(50, 50), budgets=[guard])) == {"one"}
 
 
 def test_pods_that_leave_anyway_are_waited_for():
-    full = ground(pod("leaving", 50, 100, leaves_at_s=1.0), pod("staying", 50, 100))
+    full = ground(pod("leaving", 50, 100, leaves_at_s=NOW_S + 30), pod("staying", 50, 100))
 
-    assert decide([full], newcomer(50, 100)) == Leaving("a")
+    assert decide([full], newcomer(50, 100)) == Waiting("a", "GPU-0")
 
 
 def test_a_pod_that_leaves_is_counted_as_gone_and_is_no_victim():
-    full = ground(pod("leaving", 50, 100, leaves_at_s=1.0), pod("staying", 50, 100))
+    full = ground(pod("leaving", 50, 100, leaves_at_s=NOW_S + 30), pod("staying", 50, 100))
 
     assert evicted(decide([full], newcomer(100, 100))) == {"staying"}
 
@@ -161,8 +163,8 @@ def test_no_victim_is_in_vain_on_a_gpu_of_many():
     assert layout.find(sorted((*stay, Size(10, 20), Size(100, 60)))) is None
 
 
-def test_the_placement_says_what_the_newcomer_gets():
+def test_a_plan_says_what_the_newcomer_gets():
     answer = decide([ground(pod("one", 100, 100))], newcomer(40, 12))
 
-    assert isinstance(answer, Eviction)
-    assert answer.placement == PodPlacement("GPU-0", 12, 40, GIB)
+    assert isinstance(answer, Plan)
+    assert (answer.node, answer.gpu_uuid, answer.memory_bytes) == ("a", "GPU-0", GIB)

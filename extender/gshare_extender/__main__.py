@@ -1,0 +1,89 @@
+"""The program `gshare-extender`: filter, prioritize and bind for a kube-scheduler beside it."""
+
+import argparse
+import dataclasses
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from gshare.errors import GshareError
+from gshare.runtime.kube import ApiServer
+
+from .service import Service
+from .settings import Address, ExtenderSettings
+
+
+def main() -> None:
+    """Serve until SIGTERM; exit code 1 with one line on stderr where that cannot be."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="ts=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    settings = _settings(_parser().parse_args())
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        service = Service(settings, ApiServer.connect(settings.kubeconfig))
+        service.start()
+    except GshareError as error:
+        sys.exit(f"gshare-extender: {error}")
+    stop.wait()
+    service.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = ExtenderSettings()
+    parser = argparse.ArgumentParser(prog="gshare-extender", description=__doc__)
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        default=default.listen,
+        metavar="HOST:PORT",
+        help="where the scheduler asks; keep it on loopback (127.0.0.1:10480)",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=_address,
+        default=default.metrics,
+        metavar="HOST:PORT",
+        help="where /metrics, /healthz, /readyz and /v1/cluster are (:10481)",
+    )
+    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account")
+    parser.add_argument(
+        "--best-nodes",
+        type=_above_zero,
+        default=default.best_nodes,
+        help="how many nodes filter offers the scheduler (%(default)s)",
+    )
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> ExtenderSettings:
+    return dataclasses.replace(ExtenderSettings(), **vars(options))
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _above_zero(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be above 0")
+    return number
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""The ledger under its lock, as the scheduler's calls, the watches and preemption share it.
+
+Nothing here waits: no call of the API server is made while the lock is held. What has to be done
+outside (touch a node on which room became free, look for pods to preempt) is told by callbacks,
+which only take note.
+
+Restart: all of it is rebuilt from the watches. A reservation that is lost with the process is that
+of a pod that was filtered and not bound; its bind finds a place anew, or fails and is repeated.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gshare.annotations import PodPlacement
+from gshare.ledger import Candidate, Ledger, NodeRefusal, PlacedPod, Ranking, Reservation
+from gshare.placement import Request
+from gshare.runtime.kube.cache import Verb
+from gshare.runtime.kube.objects import Node, Pod
+
+from . import reading
+from .settings import ExtenderSettings
+
+_REMEMBERED: Final = 10_000
+"""Pods between filter and bind, or refused, of which something is remembered."""
+_LATE_S: Final = 30.0
+"""How long after its grace period a pod still counts as leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A place that is held for a pod whose bind is about to be sent, or has been."""
+
+    uid: str
+    node: str
+    placement: PodPlacement
+
+
+@dataclass(slots=True)
+class _Passing:
+    """What is remembered of a pod on its way; the request, and the nodes offered, best first."""
+
+    request: Request
+    offered: tuple[str, ...] = ()
+    is_refused: bool = False
+    is_uncertain: bool = False
+    bound_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what happened, outside of the lock."""
+
+    freed: Callable[[str], None] = lambda _node: None
+    """Room became free on this node while pods wait."""
+    lag: Callable[[float], None] = lambda _seconds: None
+    """So long after its bind a pod was seen on its node."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Who holds what, and which pods are on their way. Any thread may call."""
+
+    settings: ExtenderSettings
+    listeners: Listeners = field(default_factory=Listeners)
+    ledger: Ledger = field(default_factory=Ledger)
+    clock: Callable[[], float] = time.monotonic
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
+    _freed: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def locked(self) -> Iterator[Ledger]:
+        """Lend the ledger; listeners are told once it is given back."""
+        with self._lock:
+            yield self.ledger
+            freed, self._freed = self._freed, []
+            waits = bool(freed) and any(each.is_refused for each in self._passing.values())
+        for node in dict.fromkeys(freed if waits else ()):
+            self.listeners.freed(node)
+
+    # From the watches.
+
+    def take_pod(self, verb: Verb, pod: Pod) -> None:
+        """Take over what the API server says of a pod."""
+        uid = pod.metadata.uid
+        seen = reading.observed(pod) if verb == "put" else None
+        with self.locked() as ledger:
+            if seen is not None:
+                if isinstance(seen, PlacedPod):
+                    ledger.put_placed(seen)
+                else:
+                    ledger.put_unplaced(seen)
+                self._arrived(uid)
+            elif verb == "drop" or pod.spec.node_name:
+                self._note_freed(ledger.drop_pod(uid))
+                self._passing.pop(uid, None)
+                self._prolong(uid)
+
+    def take_node(self, verb: Verb, node: Node) -> None:
+        """Take over what the API server says of a node."""
+        name = node.metadata.name
+        offer = reading.offer(node)
+        with self.locked() as ledger:
+            if verb == "drop":
+                ledger.drop_node(name)
+            else:
+                ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
+
+    def tick(self) -> int:
+        """Give up what has expired; return how many reservations that were."""
+        now = self.clock()
+        with self.locked() as ledger:
+            for each in ledger.reservations():
+                if self._is_awaited(each):
+                    self._hold_on(each)
+            expired = ledger.expire(now)
+            for each in expired:
+                self._note_freed(each.node)
+        return len(expired)
+
+    # From the scheduler.
+
+    def seen_on(self, uid: str) -> str | None:
+        """Return the node on which a pod was seen already."""
+        with self.locked() as ledger:
+            pod = ledger.pod(uid)
+        return pod.node if pod else None
+
+    def offer(self, request: Request, nodes: Sequence[str]) -> Ranking:
+        """Return the best of `nodes` for a pod, and hold a place on the very best.
+
+        A place that was held for it before is given up, unless its bind may still land there, or
+        others were evicted for it and it finds no better one.
+        """
+        with self.locked() as ledger:
+            passing = self._remember(request)
+            before = ledger.reservation(request.key)
+            is_bound_perhaps = passing.is_uncertain and ledger.is_sound(request.key)
+            if is_bound_perhaps and before is not None and before.node in nodes:
+                return _only(before)
+            ledger.cancel(request.key)
+            ranking = ledger.rank(request, nodes, self.settings.best_nodes)
+            self._hold_best(request, ranking, before)
+            passing.offered = tuple(each.node for each in ranking.candidates)
+            passing.is_refused = not ranking.candidates
+            passing.is_uncertain = False
+            return ranking
+
+    def offered(self, uid: str) -> tuple[str, ...]:
+        """Return the nodes that were offered to a pod, best first."""
+        with self.locked():
+            passing = self._passing.get(uid)
+            return passing.offered if passing else ()
+
+    def request_of(self, uid: str) -> Request | None:
+        """Return what a pod on its way asks, where it was filtered here."""
+        with self.locked():
+            passing = self._passing.get(uid)
+            return passing.request if passing else None
+
+    def claim(self, request: Request, node: str) -> Claim | NodeRefusal:
+        """Hold a place for a pod on `node`, where everything seen by now allows it."""
+        with self.locked() as ledger:
+            held = ledger.reservation(request.key)
+            if held and held.node == node and ledger.is_sound(request.key):
+                placement = held.placement
+            else:
+                self._note_freed(ledger.cancel(request.key))
+                answer = ledger.fit(request, node)
+                if isinstance(answer, NodeRefusal):
+                    return answer
+                placement = ledger.placement_for(answer, request)
+            # Longer than the bind can take: the place stays held until the pod is seen there.
+            expires = self.clock() + self.settings.uncertain_s
+            ledger.reserve(Reservation(request.key, node, placement, expires))
+            self._remember(request)
+            return Claim(request.key, node, placement)
+
+    def bound(self, uid: str) -> None:
+        """Take note that a claim has become a binding."""
+        with self.locked():
+            passing = self._passing.get(uid)
+            if passing:
+                passing.bound_at_s = self.clock()
+                passing.is_refused = False
+
+    def uncertain(self, uid: str) -> None:
+        """Take note that nobody knows whether a claim has become a binding."""
+        with self.locked():
+            passing = self._passing.get(uid)
+            if passing:
+                passing.is_uncertain = True
+
+    def nominate(self, reservation: Reservation, holders: Sequence[str]) -> bool:
+        """Hold a place that its victims are to leave, if its GPU is still held by `holders`."""
+        gpu_uuid = reservation.placement.gpu_uuid
+        with self.locked() as ledger:
+            here = [
+                ground.snapshot.layout.keys
+                for ground in ledger.grounds((reservation.node,))
+                if ground.snapshot.gpu.uuid == gpu_uuid
+            ]
+            is_as_planned = [set(keys) for keys in here] == [set(holders)]
+            is_placed = ledger.pod(reservation.uid) or ledger.reservation(reservation.uid)
+            if is_placed or not is_as_planned:
+                return False
+            ledger.reserve(reservation)
+            return True
+
+    def release(self, uid: str) -> None:
+        """Give a claim up."""
+        with self.locked() as ledger:
+            self._note_freed(ledger.cancel(uid))
+
+    def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
+        if ranking.candidates:
+            best = ranking.candidates[0]
+            placement = self.ledger.placement_for(best, request)
+            expires = self.clock() + self.settings.reservation_s
+            self.ledger.reserve(Reservation(request.key, best.node, placement, expires))
+        elif before is not None and before.victims:
+            self.ledger.reserve(before)
+
+    def _remember(self, request: Request) -> _Passing:
+        passing = self._passing.pop(request.key, None) or _Passing(request)
+        passing.request = request
+        self._passing[request.key] = passing
+        while len(self._passing) > _REMEMBERED:
+            self._passing.popitem(last=False)
+        return passing
+
+    def _arrived(self, uid: str) -> None:
+        passing = self._passing.pop(uid, None)
+        if passing and passing.bound_at_s:
+            self.listeners.lag(self.clock() - passing.bound_at_s)
+
+    def _note_freed(self, node: str | None) -> None:
+        if node is not None:
+            self._freed.append(node)
+
+    def _prolong(self, victim: str) -> None:
+        """Hold on, from now, to a place that was waiting for `victim` to leave."""
+        for each in self.ledger.reservations():
+            if victim in each.victims:
+                self._hold_on(each)
+
+    def _hold_on(self, reservation: Reservation) -> None:
+        expires = max(reservation.expires_s, self.clock() + self.settings.nomination_s)
+        self.ledger.reserve(replace(reservation, expires_s=expires))
+
+    def _is_awaited(self, reservation: Reservation) -> bool:
+        """Tell whether one of its victims is still in its grace period."""
+        now = time.time()
+        for uid in reservation.victims:
+            pod = self.ledger.pod(uid)
+            leaves_at = pod.leaves_at_s if isinstance(pod, PlacedPod) else None
+            if leaves_at is not None and leaves_at + _LATE_S > now:
+                return True
+        return False
+
+
+def _only(before: Reservation) -> Ranking:
+    """Return a ranking of the one node where a pod may be bound already."""
+    placement = before.placement
+    return Ranking((Candidate(before.node, placement.gpu_uuid, placement.memory_bytes, 0),), ())

@@ -1,0 +1,113 @@
+"""The extender's metrics: one table of what is counted, and gauges read at each scrape."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gshare.ledger import Ledger, ProblemKind
+from gshare.rectangles import GPU_RECTANGLE
+
+from .cluster import Cluster
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# Gauges: name, help, labels.
+_GAUGES: Final = (
+    ("gshare_extender_ready", "1 where pods and nodes are known and fresh.", ()),
+    ("gshare_extender_watch_connected", "1 while the watch is open.", ("resource",)),
+    ("gshare_extender_reservations", "Places held for pods on their way.", ()),
+    ("gshare_extender_problems", "Inconsistencies that are observed now.", ("kind",)),
+    ("gshare_node_placements", "Pods that hold a rectangle.", ("node",)),
+    ("gshare_node_gpu_area_ratio", "Share of the area of a node's GPUs in use.", ("node",)),
+    ("gshare_node_gpu_free_area", "Area of a node's GPUs that is free, in GPUs.", ("node",)),
+    ("gshare_node_gpu_free_memory_bytes", "Device memory promised to nobody.", ("node",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is counted as it happens."""
+
+    registry: CollectorRegistry
+    requests: Counter
+    latency: Histogram
+    conflicts: Counter
+    expired: Counter
+    touches: Counter
+    preemptions: Counter
+    victims: Counter
+    lag: Histogram
+
+
+def counts() -> Counts:
+    """Return all counters at zero, in a registry of their own."""
+    registry = CollectorRegistry(auto_describe=False)
+
+    def counter(name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"gshare_extender_{name}", text, labels, registry=registry)
+
+    def histogram(name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(
+            f"gshare_extender_{name}", text, labels, buckets=_SECONDS, registry=registry
+        )
+
+    return Counts(
+        registry,
+        counter("requests_total", "Requests by verb and outcome.", "verb", "outcome"),
+        histogram("request_seconds", "Time to answer a request.", "verb"),
+        counter("bind_conflicts_total", "Binds whose place was lost since filter."),
+        counter("expired_reservations_total", "Reservations whose pod was not bound in time."),
+        counter("touches_total", "Nodes touched so that waiting pods are tried again."),
+        counter("preemptions_total", "Preemptions by outcome.", "outcome"),
+        counter("evicted_pods_total", "Pods evicted for others of higher priority."),
+        histogram("watch_lag_seconds", "From a bind to its pod in the watch."),
+    )
+
+
+class ClusterCollector(Collector):
+    """Reads the gauges from the ledger at each scrape."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        trouble: Callable[[], str],
+        connected: Callable[[], dict[str, bool]],
+    ) -> None:
+        self._cluster = cluster
+        self._trouble = trouble
+        self._connected = connected
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every gauge of the table."""
+        gauges = {
+            name: GaugeMetricFamily(name, text, labels=labels) for name, text, labels in _GAUGES
+        }
+        gauges["gshare_extender_ready"].add_metric((), float(not self._trouble()))
+        for resource, is_open in self._connected().items():
+            gauges["gshare_extender_watch_connected"].add_metric((resource,), float(is_open))
+        with self._cluster.locked() as ledger:
+            _add_ledger(gauges, ledger)
+        yield from gauges.values()
+
+
+def _add_ledger(gauges: dict[str, GaugeMetricFamily], ledger: Ledger) -> None:
+    gauges["gshare_extender_reservations"].add_metric((), len(ledger.reservations()))
+    found = [problem.kind for problem in ledger.problems()]
+    for kind in ProblemKind:
+        gauges["gshare_extender_problems"].add_metric((kind.value,), found.count(kind))
+    for node in ledger.nodes():
+        snapshots = ledger.snapshots(node)
+        if not snapshots:
+            continue
+        used = sum(each.layout.used_area for each in snapshots)
+        area = len(snapshots) * GPU_RECTANGLE.area
+        memory = sum(max(0, each.memory_free_bytes) for each in snapshots)
+        labels = (node,)
+        gauges["gshare_node_placements"].add_metric(labels, sum(len(s.memory) for s in snapshots))
+        gauges["gshare_node_gpu_area_ratio"].add_metric(labels, used / area)
+        gauges["gshare_node_gpu_free_area"].add_metric(labels, (area - used) / GPU_RECTANGLE.area)
+        gauges["gshare_node_gpu_free_memory_bytes"].add_metric(labels, memory)

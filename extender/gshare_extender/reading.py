@@ -1,0 +1,147 @@
+"""Reads pods and nodes of the API as what the ledger takes. Pure."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gshare import names
+from gshare.annotations import NodeGpu, PodPlacement, decode_inventory, decode_placement
+from gshare.errors import InputError
+from gshare.ledger import PlacedPod, UnplacedPod
+from gshare.placement import Request
+from gshare.runtime.kube.objects import Container, Node, Pod, pod_json
+from gshare.workload import pods
+
+RESOURCES: Final = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
+_WENT_ROUND: Final = (
+    "was bound without gshare's extender and has no placement, so that it cannot start: "
+    "delete it, and let a scheduler bind it that asks the extender"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a node offers: GPUs, and units of vgpu-sm and of vgpu-quota.
+
+    `trouble` says why its inventory cannot be read.
+    """
+
+    inventory: tuple[NodeGpu, ...]
+    units: tuple[int, int]
+    trouble: str = ""
+
+
+def asks(pod: Pod) -> bool:
+    """Tell whether `pod` names one of our resources."""
+    return any(
+        name in kind
+        for container in (*pod.spec.containers, *pod.spec.init_containers)
+        for kind in (container.resources.limits, container.resources.requests)
+        for name in RESOURCES
+    )
+
+
+def request(pod: Pod) -> Request | None:
+    """Return what `pod` asks, None where it asks nothing of us; InputError if it is wrong."""
+    if not asks(pod):
+        return None
+    asked = pods.asked(pod_json(pod))
+    if asked is None:
+        return None
+    shape = asked.shape
+    return Request(
+        pod.metadata.uid, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes
+    )
+
+
+def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
+    """Return what `pod` holds on its node; None where it is on none, has ended or asks nothing."""
+    if not pod.spec.node_name or pod.is_ended or not asks(pod):
+        return None
+    placement = _placement(pod)
+    if isinstance(placement, str):
+        return _unplaced(pod, placement)
+    meta = pod.metadata
+    return PlacedPod(
+        meta.uid,
+        meta.namespace,
+        meta.name,
+        pod.spec.node_name,
+        placement,
+        pod.spec.priority,
+        meta.labels,
+        meta.creation_timestamp or "",
+        _seconds(meta.deletion_timestamp),
+    )
+
+
+def offer(node: Node) -> Offer:
+    """Return what `node` offers."""
+    allocatable = node.status.allocatable
+    units = (_units(allocatable, names.RESOURCE_SM), _units(allocatable, names.RESOURCE_QUOTA))
+    text = node.metadata.annotations.get(names.ANNOTATION_GPUS)
+    if text is None:
+        return Offer((), units)
+    try:
+        return Offer(decode_inventory(text), units)
+    except ValueError as error:
+        trouble = f"annotation {names.ANNOTATION_GPUS} {error}: restart gshare's node agent there"
+        return Offer((), units, trouble)
+
+
+def _placement(pod: Pod) -> PodPlacement | str:
+    """Return the placement of a bound pod, or why it has none."""
+    text = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT)
+    if text is None:
+        return _WENT_ROUND
+    try:
+        asked = request(pod)
+        placement = decode_placement(text)
+    except InputError as error:
+        return f"cannot start: {error.field}: {error.value!r}: {error.problem}"
+    except ValueError as error:
+        return f"annotation {names.ANNOTATION_PLACEMENT} {error}: delete the pod"
+    if asked is None or (asked.sm_percent, asked.quota_percent) != (
+        placement.sm_percent,
+        placement.quota_percent,
+    ):
+        return f"annotation {names.ANNOTATION_PLACEMENT} is not what it asks: delete the pod"
+    return placement
+
+
+def _unplaced(pod: Pod, text: str) -> UnplacedPod:
+    meta = pod.metadata
+    sm_units, quota_units = (_taken(pod, name) for name in RESOURCES)
+    return UnplacedPod(
+        meta.uid, meta.namespace, meta.name, pod.spec.node_name, sm_units, quota_units, text
+    )
+
+
+def _taken(pod: Pod, name: str) -> int:
+    """Return the units of a resource that the kubelet counts for `pod`."""
+    running = sum(_of(container, name) for container in pod.spec.containers)
+    return max([running, *(_of(container, name) for container in pod.spec.init_containers)])
+
+
+def _of(container: Container, name: str) -> int:
+    return max(_units(container.resources.limits, name), _units(container.resources.requests, name))
+
+
+def _units(quantities: Mapping[str, str | int], name: str) -> int:
+    """Return a whole quantity; the API writes 20000 as "20k", and takes no fractions."""
+    text = str(quantities.get(name, 0))
+    for suffix, factor in (("k", 10**3), ("M", 10**6), ("G", 10**9)):
+        if text.endswith(suffix):
+            return int(text[:-1]) * factor if text[:-1].isdecimal() else 0
+    return int(text) if text.isdecimal() else 0
+
+
+def _seconds(time: str | None) -> float | None:
+    """Return the API's time in seconds of the epoch."""
+    if not time:
+        return None
+    try:
+        return dt.datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return None

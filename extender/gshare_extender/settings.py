@@ -1,0 +1,50 @@
+"""How an extender runs: one frozen value, read from flags by `__main__` alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. No host means every address of the machine."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Return what HOST:PORT or :PORT says; ValueError where it is neither."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+            raise ValueError(f"{text!r}: must be HOST:PORT or :PORT, such as 127.0.0.1:10480")
+        return cls(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 (what no host means)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtenderSettings:
+    """Defaults suit a KubeSchedulerConfiguration with `httpTimeout: 10s`."""
+
+    listen: Address = Address("127.0.0.1", 10480)
+    """Where the scheduler asks: loopback, since whoever asks can bind pods."""
+    metrics: Address = Address("0.0.0.0", 10481)  # noqa: S104 (Prometheus comes from elsewhere)
+    """Where /metrics, /healthz, /readyz and /v1/cluster are."""
+    kubeconfig: Path | None = None
+    """None: the pod's service account, else the default kubeconfig."""
+    best_nodes: int = 16
+    """How many nodes filter offers. More leave other plugins more choice, and cost time."""
+    threads: int = 16
+    """Binds that wait for the API server at once, filter and prioritize beside them."""
+    idle_timeout_s: int = 120
+    """Above the 90 s for which Go keeps an idle connection."""
+    reservation_s: float = 30.0
+    """How long a filtered pod's place is held: volumes are bound before the pod is."""
+    bind_s: float = 8.0
+    """Own deadline of a bind, below httpTimeout, so that the scheduler hears what came of it."""
+    uncertain_s: float = 60.0
+    """How long a place is held whose bind was sent and not seen yet; longer than any request."""
+    nomination_s: float = 60.0
+    """How long a place is held for the pod for which others were evicted, once they have left."""
+    tick_s: float = 0.5
+    """How often reservations expire and problems are looked at."""
+    touch_interval_s: float = 1.0
+    """Shortest time between two touches of one node."""

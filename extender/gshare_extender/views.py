@@ -1,0 +1,93 @@
+"""The whole picture as JSON, for the command line and the UI: `GET /v1/cluster`."""
+
+from typing import Any
+
+from gshare.annotations import NodeGpu
+from gshare.ledger import Ledger, PlacedPod, Problem, Reservation
+from gshare.placement import Snapshot
+from gshare.rectangles import Rectangle
+
+
+def cluster(ledger: Ledger, trouble: str) -> dict[str, Any]:
+    """Return nodes, GPUs, what lies where, what is held, and what is inconsistent."""
+    return {
+        "ready": not trouble,
+        "trouble": trouble,
+        "nodes": [_node(ledger, name) for name in ledger.nodes()],
+        "reservations": [_reservation(each) for each in ledger.reservations()],
+        "problems": [_problem(ledger, each) for each in ledger.problems()],
+    }
+
+
+def _node(ledger: Ledger, name: str) -> dict[str, Any]:
+    gpus = zip(ledger.inventory(name), ledger.snapshots(name), strict=True)
+    return {"name": name, "gpus": [_gpu(ledger, gpu, snapshot) for gpu, snapshot in gpus]}
+
+
+def _gpu(ledger: Ledger, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "uuid": gpu.uuid,
+        "model": gpu.model,
+        "sms": gpu.sm_count,
+        "healthy": gpu.is_healthy,
+        "simulated": gpu.is_simulated,
+        "note": gpu.note,
+        "memory": gpu.memory_bytes,
+        "memory_free": snapshot.memory_free_bytes,
+        "clients_free": snapshot.clients_free,
+        "used_area": snapshot.layout.used_area,
+        "placements": [
+            _placement(ledger, uid, place, memory)
+            for (uid, place), (_, memory) in zip(
+                snapshot.layout.places, snapshot.memory, strict=True
+            )
+        ],
+        "free": [_rectangle(free) for free in snapshot.layout.space.free],
+    }
+
+
+def _placement(ledger: Ledger, uid: str, place: Rectangle, memory: int) -> dict[str, Any]:
+    pod = ledger.pod(uid)
+    return {
+        "uid": uid,
+        "namespace": pod.namespace if pod else "",
+        "pod": pod.name if pod else "",
+        "is_reserved": pod is None,
+        "is_leaving": isinstance(pod, PlacedPod) and pod.leaves_at_s is not None,
+        "priority": pod.priority if isinstance(pod, PlacedPod) else 0,
+        "memory": memory,
+        **_rectangle(place),
+    }
+
+
+def _rectangle(rectangle: Rectangle) -> dict[str, int]:
+    return {
+        "x": rectangle.x,
+        "y": rectangle.y,
+        "quota": rectangle.width,
+        "sm": rectangle.height,
+    }
+
+
+def _reservation(reservation: Reservation) -> dict[str, Any]:
+    placement = reservation.placement
+    return {
+        "uid": reservation.uid,
+        "node": reservation.node,
+        "gpu": placement.gpu_uuid,
+        "sm": placement.sm_percent,
+        "quota": placement.quota_percent,
+        "memory": placement.memory_bytes,
+        "waits_for": sorted(reservation.victims),
+    }
+
+
+def _problem(ledger: Ledger, problem: Problem) -> dict[str, Any]:
+    pods = [pod for pod in map(ledger.pod, problem.pods) if pod]
+    return {
+        "kind": problem.kind.value,
+        "node": problem.node,
+        "gpu": problem.gpu_uuid,
+        "pods": [f"{pod.namespace}/{pod.name}" for pod in pods],
+        "text": problem.text,
+    }

@@ -1,0 +1,62 @@
+"""Follows pods and nodes, and says whether what is known can be relied on."""
+
+import time
+from typing import Final
+
+from gshare.runtime.kube import ApiServer, Following, Node, Pod, Reflector
+
+from . import reading
+from .cluster import Cluster
+
+# A pod that has ended holds nothing: the API server itself reports it as deleted.
+_LIVE_PODS: Final = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Watches:
+    """The two reflectors that feed a cluster."""
+
+    def __init__(self, api: ApiServer, cluster: Cluster) -> None:
+        self.pods = Reflector(
+            api,
+            "/api/v1/pods",
+            Pod,
+            cluster.take_pod,
+            keeps=_matters,
+            following=Following(field_selector=_LIVE_PODS),
+        )
+        self.nodes = Reflector(api, "/api/v1/nodes", Node, cluster.take_node)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self.nodes.start()
+        self.pods.start()
+
+    def stop(self) -> None:
+        """Stop following."""
+        self.pods.stop()
+        self.nodes.stop()
+
+    def known_pod(self, namespace: str, name: str) -> Pod | None:
+        """Return the pod as last seen."""
+        return self.pods.find(namespace, name)
+
+    def trouble(self) -> str:
+        """Say in one line why what is known cannot be relied on; empty where it can."""
+        now = time.monotonic()
+        for name, reflector in self._by_name():
+            if not reflector.is_synced:
+                return f"gshare does not know the {name} yet: {reflector.trouble}"
+            if reflector.is_stale(now):
+                return f"gshare has lost sight of the {name}: {reflector.trouble}"
+        return ""
+
+    def connected(self) -> dict[str, bool]:
+        """Return which of the two watches are open."""
+        return {name: not reflector.trouble for name, reflector in self._by_name()}
+
+    def _by_name(self) -> tuple[tuple[str, Reflector[Pod] | Reflector[Node]], ...]:
+        return (("nodes", self.nodes), ("pods", self.pods))
+
+
+def _matters(pod: Pod) -> bool:
+    return reading.asks(pod) and not pod.is_ended

@@ -89,7 +89,7 @@ class Process:
             return
         os.kill(identity.pid, number)
         if number == signal.SIGKILL:
-            wait(lambda: not identity.is_alive(), _PATIENCE_S, f"{self.name} is gone", 0.01)
+            wait(lambda: _has_ended(identity), _PATIENCE_S, f"{self.name} is gone", 0.01)
 
     def stop(self, grace_s: float = _PATIENCE_S) -> None:
         """End it with SIGTERM, after `grace_s` with SIGKILL."""
@@ -111,6 +111,15 @@ class Process:
         except FileNotFoundError:
             return "it left no log"
         return "\n".join(said[-lines:])
+
+
+def _has_ended(identity: ProcessIdentity) -> bool:
+    """Tell whether no thread is left: the first may be gone while others still hold ports."""
+    try:
+        threads = list(Path(f"/proc/{identity.pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return len(threads) == 1 and not identity.is_alive()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -212,15 +212,15 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, vo
                                         int type) {
     struct sim_context *context = NULL;
     struct sim_backing *backing = NULL;
-    struct stat status;
     CUresult result = gshare_sim_current(&context);
 
     if (result)
         return result;
-    if (!handle || type != HANDLE_POSIX_FD || fstat((int)(intptr_t)shareable, &status) != 0)
+    off_t bytes = lseek((int)(intptr_t)shareable, 0, SEEK_END);
+    if (!handle || type != HANDLE_POSIX_FD || bytes < 0)
         return CUDA_ERROR_INVALID_VALUE;
     int fd = fcntl((int)(intptr_t)shareable, F_DUPFD_CLOEXEC, 0);
-    result = make_backing(context->board, (size_t)status.st_size, fd, &backing);
+    result = make_backing(context->board, (size_t)bytes, fd, &backing);
     if (result)
         return result;
     backing->properties = (CUmemAllocationProp){

@@ -21,6 +21,7 @@ from gshare.workload.values import Shape
 from .cluster_state import ClusterView, GpuState, NodeView, PodView, pod_view
 
 MOST_EVENTS: Final = 5
+MOST_NODES: Final = 20
 _Distance = tuple[bool, bool, int, int]
 _FAR: Final[_Distance] = (True, True, 1000, 0)
 _OF_THE_NODE: Final = {
@@ -50,8 +51,9 @@ class Explanation:
 def explain(pod: Pod, view: ClusterView | str, events: Sequence[Event]) -> Explanation:
     """Return why `pod` is where it is; `view` is a text where the GPUs cannot be seen: why not."""
     path = f"{pod.metadata.namespace}/{pod.metadata.name}"
-    said = tuple(_event_lines(events))
     seen = pod_view(pod)
+    is_placed = seen is not None and bool(seen.node)
+    said = tuple(_event_lines(events, only_warnings=is_placed))
     if pod.is_ended:
         reason = f" ({pod.status.reason})" if pod.status.reason else ""
         headline = f"{path} is over: {pod.status.phase}{reason}; it holds nothing"
@@ -102,7 +104,10 @@ def _why_pending(pod: PodView, view: ClusterView) -> list[str]:
         return []
     request = _request(pod.uid, pod.asked)
     found = [_line(node, request, view) for node in view.nodes if node.gpus or node.trouble]
-    lines = [f"{line.node}: {line.text}" for line in sorted(found, key=lambda each: each.distance)]
+    nearest = sorted(found, key=lambda each: (each.distance, each.node))
+    lines = [f"{line.node}: {line.text}" for line in nearest[:MOST_NODES]]
+    if len(nearest) > MOST_NODES:
+        lines.append(f"{len(nearest) - MOST_NODES} further nodes with GPUs lack as much or more")
     others = len(view.nodes) - len(found)
     if others:
         lines.append(f"{others} other node{'s have' if others > 1 else ' has'} no GPUs")
@@ -192,13 +197,14 @@ def _silence(pod: PodView) -> tuple[str, ...]:
     return (f"no scheduler has said anything: does the scheduler {pod.scheduler!r} run?",)
 
 
-def _event_lines(events: Sequence[Event]) -> list[str]:
-    """Return the last few events, the newest first."""
-    newest = sorted(events, key=lambda event: event.last_time, reverse=True)[:MOST_EVENTS]
-    return [_event_line(event) for event in newest]
+def _event_lines(events: Sequence[Event], *, only_warnings: bool) -> list[str]:
+    """Return the last few events, the newest first; all went well in those that do not warn."""
+    told = [event for event in events if event.type == "Warning" or not only_warnings]
+    newest = sorted(told, key=lambda event: event.last_time, reverse=True)
+    return [_event_line(event) for event in newest[:MOST_EVENTS]]
 
 
 def _event_line(event: Event) -> str:
-    count = f" ({event.series.count} times)" if event.series and event.series.count > 1 else ""
+    count = f" ({event.count} times)" if event.count > 1 else ""
     when = event.last_time[:19].replace("T", " ")
     return f"{when} {event.reason}: {' '.join(event.note.split())}{count}"

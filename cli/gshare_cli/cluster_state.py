@@ -81,10 +81,15 @@ class ClusterView:
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
     ledger: Ledger = field(default_factory=Ledger, compare=False)
+    _by_name: dict[str, NodeView] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the nodes."""
+        object.__setattr__(self, "_by_name", {node.name: node for node in self.nodes})
 
     def node(self, name: str) -> NodeView | None:
         """Return the node of that name."""
-        return next((each for each in self.nodes if each.name == name), None)
+        return self._by_name.get(name)
 
     def gpu_of(self, pod: PodView) -> GpuState | None:
         """Return the GPU that `pod` holds a part of; None if it holds none or it is gone."""

@@ -194,3 +194,26 @@ def test_without_a_view_of_the_gpus_the_rest_is_said():
     found = explain(msgspec.convert(pod(), Pod), "nodes is forbidden", [])
 
     assert found.lines == ("the GPUs are unknown: nodes is forbidden",)
+
+
+def test_a_placed_pod_shows_only_what_went_wrong():
+    found = explained(
+        pod(on="n1", gpu="A"),
+        [node("n1", gpu("A"))],
+        events=[
+            event("started", "2026-01-01T00:00:00Z", type="Normal"),
+            event("no token daemon", "2026-01-01T00:00:00Z", type="Warning", deprecatedCount=3),
+        ],
+    )
+
+    assert found.events == ("2026-01-01 00:00:00 Because: no token daemon (3 times)",)
+
+
+def test_only_the_nearest_of_many_nodes_are_named():
+    nodes = [node(f"n{index:02}", gpu(f"G{index}", is_healthy=False)) for index in range(25)]
+
+    found = explained(pod(), nodes)
+
+    assert len(found.lines) == 21
+    assert found.lines[0].startswith("n00: ")
+    assert found.lines[-1] == "5 further nodes with GPUs lack as much or more"

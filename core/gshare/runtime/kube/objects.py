@@ -188,6 +188,12 @@ class Event(_Read, frozen=True):
     event_time: str | None = None
     series: Series | None = None
     deprecated_last_timestamp: str | None = None
+    deprecated_count: int = 0
+
+    @property
+    def count(self) -> int:
+        """Return how often it was seen."""
+        return max(1, self.series.count if self.series else self.deprecated_count)
 
     @property
     def last_time(self) -> str:

@@ -209,13 +209,14 @@ class _Workshop:
         """Plan the image of the kube-scheduler that the harness has built."""
         program = binaries.path_of(binaries.KUBERNETES, SCHEDULER)
         state = program.stat()
-        key = wheels.digest_of([f"{reference(SCHEDULER)} {state.st_size} {state.st_mtime_ns}"])
+        path = f"bin/{SCHEDULER}"
+        image_of = f"{reference(SCHEDULER)} {path} {state.st_size} {state.st_mtime_ns}"
+        key = wheels.digest_of([image_of])
         tar = self._cache / "tars" / f"{SCHEDULER}-{key}.tar"
         if tar.exists():
             return _Plan(tar)
 
         def make() -> None:
-            path = f"bin/{SCHEDULER}"
             image = Image(reference(SCHEDULER), {path: program.read_bytes()}, {}, [f"/{path}"])
             tar.parent.mkdir(parents=True, exist_ok=True)
             image.write(tar.with_name(f"{tar.name}.unfinished")).rename(tar)

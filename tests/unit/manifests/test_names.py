@@ -96,6 +96,11 @@ def test_a_kustomization_names_what_is_there(path: Path):
         assert (path.parent / name).exists()
 
 
+def test_no_kustomization_moves_objects_to_another_namespace():
+    """The second scheduler's right to read kube-system's settings would move with them."""
+    assert not [path for path in KUSTOMIZATIONS if "namespace" in yaml.safe_load(path.read_text())]
+
+
 def test_every_object_is_in_our_namespace_or_in_none():
     for found in documents(*FILES):
         namespace = found["metadata"].get("namespace") if "metadata" in found else None

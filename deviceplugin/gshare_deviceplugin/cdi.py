@@ -60,7 +60,7 @@ def lease_edits(
     mounts = (
         Mount.read_only(folder, lease),
         Mount.read_write(folder / names.FILE_COUNTERS, f"{lease}/{names.FILE_COUNTERS}"),
-        Mount.read_only(libraries.hook, CONTAINER_HOOK),
+        Mount.executable(libraries.hook, CONTAINER_HOOK),
         Mount.read_only(libraries.preload, CONTAINER_PRELOAD),
     )
     return merge(ContainerEdits(env, mounts), _mps_edits(mps))
@@ -110,15 +110,14 @@ def spec(digest: str, edits: ContainerEdits) -> dict[str, object]:
 def _mps_edits(mps: MpsPaths | None) -> ContainerEdits:
     """Connect a container with a GPU's MPS control daemon, and share memory with its server.
 
-    A socket can be connected to through a read-only mount. The one for commands is covered: root in
-    a container could end all clients of the GPU through it.
+    A socket can be connected to through a read-only mount, and nobody there can replace it. The
+    daemon takes commands that end others from root alone, which it also takes from a container's.
     """
     if mps is None:
         return ContainerEdits()
     env = ((names.ENV_MPS_PIPE_DIRECTORY, CONTAINER_MPS_PIPE),)
     mounts = (
         Mount.read_only(mps.pipe, CONTAINER_MPS_PIPE),
-        Mount.read_only("/dev/null", f"{CONTAINER_MPS_PIPE}/control_privileged"),
         Mount.read_write(mps.shm, "/dev/shm"),  # noqa: S108 (the driver's own place)
     )
     return ContainerEdits(env, mounts)

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 _READ_ONLY: Final = ("ro", "nosuid", "nodev", "bind")
 _READ_WRITE: Final = ("rw", "nosuid", "nodev", "bind")
+# The node's /run, where libraries lie, is mounted noexec by some distributions.
+_EXECUTABLE: Final = ("ro", "nosuid", "nodev", "exec", "bind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,13 @@ class Mount:
 
     @classmethod
     def read_only(cls, host: Path | str, container: str) -> "Mount":
-        """Return a mount through which a container may read and execute."""
+        """Return a mount through which a container may read."""
         return cls(str(host), container)
+
+    @classmethod
+    def executable(cls, host: Path | str, container: str) -> "Mount":
+        """Return a mount through which a container may load libraries."""
+        return cls(str(host), container, _EXECUTABLE)
 
     @classmethod
     def read_write(cls, host: Path | str, container: str) -> "Mount":

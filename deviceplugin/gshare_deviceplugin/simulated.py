@@ -40,7 +40,7 @@ class SimulatedDriver:
         )
         written = sorted(file for file in self._state.iterdir() if file.name != _TOPOLOGY)
         mounts = (
-            Mount.read_only(self._libraries.drivers, CONTAINER_DRIVERS),
+            Mount.executable(self._libraries.drivers, CONTAINER_DRIVERS),
             Mount.read_only(self._state, CONTAINER_STATE),
             *(Mount.read_write(file, f"{CONTAINER_STATE}/{file.name}") for file in written),
         )

@@ -1,21 +1,25 @@
 """NVIDIA's own MPS control daemon, one for each simulated GPU: it serves, but starts no server."""
 
+import dataclasses
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import daemon, namespaces
 from tests.support.daemon import eventually
 from tests.support.supervisor import children_of, supervisor
 
 from gshare.runtime.native import Native
-from gshare_deviceplugin import mps_control, mps_paths, simulated
+from gshare_deviceplugin import cdi, mps_control, mps_paths, simulated
+from gshare_deviceplugin.libraries import PodLibraries
 from gshare_simgpu import SimulatedNode
 
 pytestmark = pytest.mark.skipif(
@@ -65,11 +69,7 @@ def compute_modes(node: SimulatedNode) -> list[int]:
         "print([n.nvmlDeviceGetComputeMode(n.nvmlDeviceGetHandleByIndex(i)) for i in range(2)])"
     )
     done = subprocess.run(
-        [
-            shutil.which("python3", path=str(Path(os.sys.executable).parent)) or "python3",
-            "-c",
-            code,
-        ],
+        [sys.executable, "-c", code],
         env={**os.environ, **node.environment()},
         capture_output=True,
         text=True,
@@ -95,6 +95,26 @@ def test_a_client_can_connect_to_the_pipe_directory(state: Path, node: Simulated
         client.connect(str(paths.pipe / "control"))
 
     assert mps_control.MpsControl(paths).clients() == ()
+
+
+@pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not())
+@pytest.mark.usefixtures("agent")
+def test_a_container_of_another_user_reaches_its_daemon_and_cannot_end_it(
+    state: Path, node: SimulatedNode
+) -> None:
+    assert eventually(lambda: len(serving(state, node)) == 2, PATIENCE_S)
+    paths = mps_paths.serving(state, node.gpus[0].uuid)
+    limits = daemon.limits("a", gpu_uuid=node.gpus[0].uuid)
+    made = cdi.lease_edits(limits, state, PodLibraries(state), paths)
+    mps_alone = dataclasses.replace(made, mounts=made.mounts[-2:])
+    ask = "echo get_default_active_thread_percentage | nvidia-cuda-mps-control"
+
+    said = namespaces.run(
+        mps_alone, ["sh", "-c", f"{ask}; echo quit | nvidia-cuda-mps-control"], namespaces.NOBODY
+    )
+
+    assert said.splitlines() == ["100.0", "Not enough privilege to execute quit command"]
+    assert len(serving(state, node)) == 2
 
 
 def test_a_killed_daemon_is_not_served_and_comes_back(

@@ -115,5 +115,6 @@ def _bind(mount: Mount) -> Iterator[str]:
     else:
         yield f"mkdir -p $(dirname {target}); [ -e {target} ] || touch {target}"
     yield f"mount --bind {source} {target}"
-    if "ro" in mount.options:
-        yield f"mount -o remount,bind,ro {target}"
+    access = "ro" if "ro" in mount.options else "rw"
+    execution = "exec" if "exec" in mount.options else "noexec"
+    yield f"mount -o remount,bind,{access},{execution} {target}"

@@ -1,0 +1,124 @@
+"""What parts leave for each other on nodes and pods."""
+
+import json
+
+import pytest
+
+from gshare.annotations import (
+    NodeGpu,
+    PodPlacement,
+    decode_inventory,
+    decode_placement,
+    encode_inventory,
+    encode_placement,
+)
+from gshare.placement import Gpu
+from gshare.rectangles import Size
+
+GIB = 2**30
+V100 = NodeGpu("GPU-0", "Tesla V100", 80, 16 * GIB)
+ILL = NodeGpu("GPU-1", "Tesla V100", 80, 16 * GIB, 16, is_healthy=False, note="XID 79")
+PLACED = PodPlacement("GPU-0", 12, 40, GIB)
+
+
+def entry(**changes: object) -> dict[str, object]:
+    (fields,) = json.loads(encode_inventory([V100]))
+    return {**fields, **changes}
+
+
+def test_an_inventory_is_read_as_it_was_written():
+    simulated = NodeGpu("GPU-2", "Tesla V100", 80, 16 * GIB, is_simulated=True)
+
+    assert decode_inventory(encode_inventory([V100, ILL, simulated])) == (V100, ILL, simulated)
+
+
+def test_an_inventory_may_be_empty():
+    assert decode_inventory(encode_inventory([])) == ()
+
+
+def test_a_placement_is_read_as_it_was_written():
+    assert decode_placement(encode_placement(PLACED)) == PLACED
+
+
+def test_a_placement_says_quota_and_sm_by_name():
+    written = json.loads(encode_placement(PLACED))
+
+    assert written == {"gpu": "GPU-0", "sm": 12, "quota": 40, "memory": GIB}
+    assert PLACED.size == Size(width=40, height=12)
+
+
+def test_placement_needs_little_of_a_gpu():
+    assert ILL.gpu == Gpu("GPU-1", 16 * GIB, 80, max_clients=16, is_healthy=False)
+
+
+def test_fields_that_a_newer_writer_adds_are_skipped():
+    inventory = json.dumps([entry(nvlink="yes")])
+    placement = json.dumps({**json.loads(encode_placement(PLACED)), "phase": 7})
+
+    assert decode_inventory(inventory) == (V100,)
+    assert decode_placement(placement) == PLACED
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "must be a JSON array"),
+        ("[3]", "must be an object that describes a GPU"),
+        (json.dumps([entry(uuid=None)]), "uuid None: must be a text"),
+        (json.dumps([entry(uuid="")]), "must be a name that prints on one line"),
+        (json.dumps([entry(uuid="a\nb")]), "must be a name that prints on one line"),
+        (json.dumps([entry(memory="16Gi")]), "memory '16Gi': must be a whole number"),
+        (json.dumps([entry(memory=0)]), "memory_bytes 0: must be above 0"),
+        (json.dumps([entry(sms=True)]), "sms True: must be a whole number"),
+        (json.dumps([entry(), entry()]), "names a GPU twice"),
+    ],
+    ids=[
+        "cut off",
+        "an object",
+        "a number for a GPU",
+        "no uuid",
+        "an empty uuid",
+        "a uuid of two lines",
+        "memory as a text",
+        "no memory",
+        "a boolean",
+        "one GPU twice",
+    ],
+)
+def test_an_inventory_that_is_none_is_refused(text, problem):
+    with pytest.raises(ValueError, match=problem):
+        decode_inventory(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"gpu": ""}, "must be a UUID"),
+        ({"gpu": 0}, "gpu 0: must be a text"),
+        ({"sm": 0}, "1-100"),
+        ({"quota": 101}, "1-100"),
+        ({"quota": "40"}, "quota '40': must be a whole number"),
+        ({"memory": 0}, "memory 0: must be above 0"),
+        ({"memory": 1.5}, "must be a whole number"),
+    ],
+    ids=[
+        "an empty uuid",
+        "a number for a uuid",
+        "no SMs",
+        "too much time",
+        "a text for time",
+        "no memory",
+        "half a byte",
+    ],
+)
+def test_a_placement_that_is_none_is_refused(changes, problem):
+    text = json.dumps({**json.loads(encode_placement(PLACED)), **changes})
+
+    with pytest.raises(ValueError, match=problem):
+        decode_placement(text)
+
+
+def test_brackets_without_end_are_refused_like_any_other_text():
+    with pytest.raises(ValueError, match="is not JSON"):
+        decode_placement("[" * 100_000)

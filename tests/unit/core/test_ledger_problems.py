@@ -1,0 +1,111 @@
+"""What is inconsistent shuts one GPU, is told, and harms nobody else."""
+
+from tests.support.ledgers import GIB, asks, fit, gpu, ledger_of, placed, put_node, unplaced
+
+from gshare.ledger import Ledger, ProblemKind, RefusalKind
+
+
+def kinds(ledger: Ledger) -> list[ProblemKind]:
+    return [problem.kind for problem in ledger.problems()]
+
+
+def test_placements_that_conflict_shut_their_gpu_alone():
+    ledger = Ledger()
+    put_node(ledger, "a", gpu("GPU-a"), gpu("GPU-b"))
+    put_node(ledger, "b")
+    for name in ("p", "q"):
+        ledger.put_placed(placed(name, quota=60, sm=60))
+
+    assert fit(ledger, asks(quota=5, sm=5)) == "GPU-b"
+    assert fit(ledger, asks(), "b") == "GPU-b"
+    (problem,) = ledger.problems()
+    assert (problem.kind, problem.gpu_uuid) == (ProblemKind.CONFLICT, "GPU-a")
+    assert set(problem.pods) == {"p", "q"}
+
+
+def test_a_conflict_is_over_when_one_of_them_is_gone():
+    ledger = ledger_of()
+    for name in ("p", "q"):
+        ledger.put_placed(placed(name, quota=60, sm=60))
+    during = fit(ledger, asks(quota=5, sm=5))
+
+    ledger.drop_pod("p")
+
+    assert during == RefusalKind.CONFLICT
+    assert fit(ledger, asks(quota=5, sm=5)) == "GPU-a"
+    assert ledger.problems() == ()
+
+
+def test_a_gpu_in_conflict_still_shows_who_had_a_place():
+    ledger = ledger_of()
+    ledger.put_placed(placed("p", quota=60, sm=60))
+    assert ledger.problems() == ()
+
+    ledger.put_placed(placed("q", quota=60, sm=60))
+
+    assert ledger.snapshots("a")[0].layout.keys == ("p",)
+
+
+def test_a_placement_on_a_gpu_that_vanished_is_told_and_counts_in_the_sums():
+    ledger = Ledger()
+    put_node(ledger, "a", gpu("GPU-a"), units=100)
+    ledger.put_placed(placed("p", gpu="GPU-gone", quota=60, sm=60))
+
+    (problem,) = ledger.problems()
+    assert (problem.kind, problem.pods) == (ProblemKind.VANISHED, ("p",))
+    assert fit(ledger, asks(quota=40, sm=40)) == "GPU-a"
+    assert fit(ledger, asks(quota=41, sm=40)) == RefusalKind.UNITS
+
+
+def test_a_gpu_that_comes_back_has_its_pods_again():
+    ledger = ledger_of()
+    ledger.put_placed(placed("p", quota=100, sm=100))
+    put_node(ledger, "a", gpu("GPU-other"))
+    while_gone = kinds(ledger)
+
+    put_node(ledger, "a")
+
+    assert while_gone == [ProblemKind.VANISHED]
+    assert fit(ledger, asks()) == RefusalKind.FULL
+    assert ledger.problems() == ()
+
+
+def test_a_pod_without_a_placement_is_told():
+    ledger = ledger_of()
+
+    ledger.put_unplaced(unplaced("astray"))
+
+    (problem,) = ledger.problems()
+    assert (problem.kind, problem.pods, problem.text) == (
+        ProblemKind.UNPLACED,
+        ("astray",),
+        "has no placement",
+    )
+
+
+def test_an_inventory_that_cannot_be_read_takes_nothing_and_blames_no_pod():
+    ledger = ledger_of()
+    ledger.put_placed(placed("p"))
+
+    ledger.put_node("a", (), 1600, 1600, "annotation gshare.io/gpus is not JSON")
+
+    assert fit(ledger, asks()) == RefusalKind.NO_GPU
+    assert kinds(ledger) == [ProblemKind.INVENTORY]
+
+
+def test_memory_and_clients_beyond_the_gpu_are_told():
+    ledger = Ledger()
+    put_node(ledger, "a", gpu("GPU-a", max_clients=1))
+    for name in ("p", "q"):
+        ledger.put_placed(placed(name, memory=9 * GIB))
+
+    assert kinds(ledger) == [ProblemKind.MEMORY, ProblemKind.CLIENTS]
+
+
+def test_a_gpu_that_shrank_below_its_pods_takes_nothing():
+    ledger = ledger_of()
+    ledger.put_placed(placed("p", memory=9 * GIB))
+
+    put_node(ledger, "a", gpu("GPU-a", memory_bytes=8 * GIB))
+
+    assert fit(ledger, asks(memory=1)) == RefusalKind.MEMORY

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +16,8 @@ from .cluster_explain import Explanation, explain
 from .cluster_map import Drawn
 from .cluster_reading import ForbiddenError
 from .cluster_state import ClusterView
+
+_WIDEST: Final = 1000
 
 
 def ps(api: ApiServer, namespace: str | None, out: Console, err: Console, *, as_json: bool) -> None:
@@ -33,7 +36,11 @@ def ps(api: ApiServer, namespace: str | None, out: Console, err: Console, *, as_
         where = "in any namespace" if namespace is None else f"in the namespace {namespace}"
         out.print(f"no pod {where} asks for a rectangle of a GPU", soft_wrap=True)
         return
-    out.print(cluster_ps.table(found, with_namespace=namespace is None))
+    table = cluster_ps.table(found, with_namespace=namespace is None)
+    # As wide as the names are, as kubectl prints them: cut names could not be copied.
+    widest = out.measure(table, options=out.options.update(width=_WIDEST)).maximum
+    out.width = max(out.width, widest)
+    out.print(table)
     for note in cluster_ps.notes(found):
         _note(err, note)
 

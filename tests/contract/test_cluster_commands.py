@@ -29,10 +29,10 @@ def server():
 def run(server, tmp_path, monkeypatch, capsys):
     """Run `kubectl gshare`; return the exit code, standard output and standard error."""
 
-    def run_(*arguments, main=command.main_of_kubectl):
+    def run_(*arguments, main=command.main_of_kubectl, columns=200):
         options = ["--kubeconfig", str(server.kubeconfig(tmp_path))]
         monkeypatch.setattr(sys, "argv", ["gshare", *map(str, arguments), *options])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", str(columns))
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
@@ -96,6 +96,15 @@ def test_ps_goes_without_what_agents_do_not_tell(server, run):
 
     assert code == 0
     assert out.splitlines()[-1].split()[-2:] == ["-", "-/1Gi"]
+
+
+def test_ps_cuts_no_name_on_a_narrow_terminal(server, run):
+    name = "a-deployment-of-a-long-name-5948c57956-wtkmc"
+    server.put("pods", pod(name, on="n1", gpu="GPU-1"))
+
+    _, out, _ = run("ps", "-A", columns=40)
+
+    assert name in out
 
 
 def test_ps_prints_json(run):

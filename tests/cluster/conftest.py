@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cluster import deployment
 from tests.cluster.harness import Cluster, Settings
 from tests.cluster.harness.errors import UnavailableError
 from tests.cluster.harness.settings import REPOSITORY
+from tests.cluster.support.fixtures import figures, meter, scene  # noqa: F401 (pytest finds them)
 
 STATE_DIR = REPOSITORY / "build" / "cluster-tests"
 TEST_TIMEOUT_S = 600
@@ -37,6 +39,7 @@ def cluster() -> Iterator[Cluster]:
         return
     found = _up(Settings(state_dir=STATE_DIR, nodes=2))
     try:
+        deployment.deploy(found, _say)
         yield found
     finally:
         found.down()
@@ -47,6 +50,10 @@ def _up(settings: Settings) -> Cluster:
     try:
         if (settings.state_dir / "cluster.json").exists():
             Cluster.attach(settings.state_dir).down()
-        return Cluster.up(settings, lambda text: sys.stderr.write(f"{text}\n"))
+        return Cluster.up(settings, _say)
     except UnavailableError as error:
         pytest.skip(str(error))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.cluster import deployment
+
 from gshare.errors import GshareError
 
 from . import cluster
@@ -47,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: Settings) -> None:
     made = Cluster.up(settings, _say)
+    if settings.gshare:
+        deployment.deploy(made, _say)
     kubectl = made.kubectl_program
     _say(
         f"\n  export KUBECONFIG={made.kubeconfig}\n  {kubectl} get nodes\n\n"

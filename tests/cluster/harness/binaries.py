@@ -47,7 +47,14 @@ class Module:
 KUBERNETES: Final = Module(
     "k8s.io/kubernetes",
     "1.37.2",
-    ("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kubectl"),
+    (
+        "kube-apiserver",
+        "kubelet",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kube-proxy",
+        "kubectl",
+    ),
 )
 CONTAINERD: Final = Module(
     "github.com/containerd/containerd/v2",

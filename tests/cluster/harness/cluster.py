@@ -6,12 +6,13 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from gshare.runtime import processes as host_processes
 
-from . import binaries, cgroups, network, packages, record, small_images
+from . import binaries, cgroups, control_plane, network, packages, record, small_images
 from . import node as nodes
 from .api import Api
 from .commands import run
@@ -53,7 +54,8 @@ class Cluster:
             if found.is_running:
                 raise ClusterError(f"a cluster runs in {settings.state_dir}; end it first")
             found.down()
-        cluster = cls(_claim(settings))
+        asked = settings.gshare and control_plane.EXTENDER_PROGRAM.exists()
+        cluster = cls(_claim(replace(settings, gshare=asked)))
         try:
             cluster._start(report)
         except BaseException:
@@ -99,8 +101,7 @@ class Cluster:
             for name, command in self.control_plane.commands().items()
         }
         for one in self.nodes:
-            found[f"containerd-{one.index}"] = one.containerd
-            found[f"kubelet-{one.index}"] = one.kubelet
+            found |= {f"{process.name}-{one.index}": process for process in one.processes}
         return found
 
     @property
@@ -159,7 +160,8 @@ class Cluster:
             for runtime in runtimes:
                 runtime.result()
         for one in self.nodes:
-            one.kubelet.start()
+            for process in one.processes:
+                process.start()
         self.wait_until_ready()
         report(f"the cluster is ready after {time.monotonic() - started:.1f} s")
 
@@ -190,13 +192,18 @@ class Cluster:
         return self.api.text("/readyz") == "ok"
 
     def _nodes_are_ready(self) -> bool:
+        """Tell whether each kubelet answers now, which a Node's status alone does not say."""
         ready = {
             found["metadata"]["name"]
             for found in self.api.items("/api/v1/nodes")
             for condition in found["status"].get("conditions", ())
             if condition["type"] == "Ready" and condition["status"] == "True"
         }
-        return ready >= {one.name for one in self.nodes}
+        for one in self.nodes:
+            if one.name not in ready:
+                raise ClusterError(f"{one.name} is not Ready")
+            self.api.text(f"/api/v1/nodes/{one.name}/proxy/healthz")
+        return True
 
     def _end_strays(self) -> None:
         """Kill every process that carries our mark, until a look finds none."""
@@ -211,11 +218,10 @@ class Cluster:
 
     def _node(self, index: int) -> Node:
         name = f"node-{index}"
-        setup = nodes.setup_lines(self.addresses)
         folder = self.state_dir / name
-        machine = Machine(name, folder, self._environment(), nodes.BINDS, setup)
-        kubeconfig = self.control_plane.pki / f"{name}.kubeconfig"
-        return Node(index, machine, self.addresses, kubeconfig, self.log_dir / name)
+        machine = Machine(name, folder, self._environment(), nodes.BINDS, nodes.setup_lines())
+        own, proxy = map(self.control_plane.kubeconfig_of, (name, "kube-proxy"))
+        return Node(index, machine, self.addresses, own, proxy, self.log_dir / name)
 
     def _write_node_files(self, one: Node) -> None:
         plane = self.control_plane

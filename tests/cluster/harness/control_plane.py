@@ -16,6 +16,7 @@ from .settings import REPOSITORY, Addresses, Settings
 
 EXTENDER: Final = "gshare-extender"
 EXTENDER_URL: Final = "http://127.0.0.1:10480"
+EXTENDER_PROGRAM: Final = Path(sys.executable).parent / EXTENDER
 _MANIFEST: Final = REPOSITORY / "manifests" / "scheduler"
 _CONFIG_KIND: Final = "KubeSchedulerConfiguration"
 
@@ -47,16 +48,6 @@ class ControlPlane:
         """The administrator's kubeconfig."""
         return self.settings.state_dir / "kubeconfig"
 
-    @property
-    def extender_program(self) -> Path:
-        """The extender of this environment, which need not be there."""
-        return Path(sys.executable).parent / EXTENDER
-
-    @property
-    def has_extender(self) -> bool:
-        """Whether the default scheduler asks gshare's extender."""
-        return self.settings.gshare and self.extender_program.exists()
-
     def write_files(self) -> None:
         """Make all keys, certificates, kubeconfigs and configurations."""
         self.pki.mkdir(parents=True, exist_ok=True)
@@ -66,6 +57,7 @@ class ControlPlane:
         controllers = "kube-controller-manager"
         self._client(controllers, f"system:{controllers}")
         self._client("kube-scheduler", "system:kube-scheduler")
+        self._client("kube-proxy", "system:kube-proxy")
         # The name its ServiceAccount has, so that the RBAC of the manifests holds for it too.
         account = f"system:serviceaccount:{names.NAMESPACE}:{names.PART_EXTENDER}"
         self._client(EXTENDER, account, "system:serviceaccounts")
@@ -75,6 +67,10 @@ class ControlPlane:
         """Make a client's certificate and return its kubeconfig."""
         return self._client(name, user, group, hosts=hosts)
 
+    def kubeconfig_of(self, name: str) -> Path:
+        """Return the kubeconfig of a client by the name of its certificate."""
+        return self.pki / f"{name}.kubeconfig"
+
     def commands(self) -> Mapping[str, tuple[str, ...]]:
         """Return each process's command line by name, in the order in which they start."""
         found = {
@@ -82,13 +78,13 @@ class ControlPlane:
             "kube-apiserver": self._api_server(),
             "kube-controller-manager": self._controller_manager(),
         }
-        if self.has_extender:
+        if self.settings.gshare:
             found[EXTENDER] = self._extender()
         found["kube-scheduler"] = (
             self._kubernetes("kube-scheduler"),
             f"--config={self._scheduler_config}",
-            f"--authentication-kubeconfig={self._kubeconfig_of('kube-scheduler')}",
-            f"--authorization-kubeconfig={self._kubeconfig_of('kube-scheduler')}",
+            f"--authentication-kubeconfig={self.kubeconfig_of('kube-scheduler')}",
+            f"--authorization-kubeconfig={self.kubeconfig_of('kube-scheduler')}",
         )
         more = self.settings.extra_flags
         return {name: (*command, *more.get(name, ())) for name, command in found.items()}
@@ -113,11 +109,8 @@ class ControlPlane:
         hosts: tuple[str, ...] = (),
     ) -> Path:
         pair = self.authority.issue(name, user, group, hosts)
-        target = self._kubeconfig_of(name) if path is None else path
+        target = self.kubeconfig_of(name) if path is None else path
         return kubeconfig(target, self.addresses.api_server, self.authority.certificate, pair)
-
-    def _kubeconfig_of(self, name: str) -> Path:
-        return self.pki / f"{name}.kubeconfig"
 
     @property
     def _scheduler_config(self) -> Path:
@@ -176,7 +169,7 @@ class ControlPlane:
         )
 
     def _controller_manager(self) -> tuple[str, ...]:
-        config = self._kubeconfig_of("kube-controller-manager")
+        config = self.kubeconfig_of("kube-controller-manager")
         return (
             self._kubernetes("kube-controller-manager"),
             f"--kubeconfig={config}",
@@ -194,10 +187,10 @@ class ControlPlane:
 
     def _extender(self) -> tuple[str, ...]:
         return (
-            str(self.extender_program),
+            str(EXTENDER_PROGRAM),
             "--listen=127.0.0.1:10480",
             "--metrics=:10481",
-            f"--kubeconfig={self._kubeconfig_of(EXTENDER)}",
+            f"--kubeconfig={self.kubeconfig_of(EXTENDER)}",
         )
 
     def _kubernetes(self, program: str) -> str:
@@ -208,11 +201,11 @@ class ControlPlane:
         found = self._configured() or _default_configuration()
         found["clientConnection"] = {
             **found.get("clientConnection", {}),
-            "kubeconfig": str(self._kubeconfig_of("kube-scheduler")),
+            "kubeconfig": str(self.kubeconfig_of("kube-scheduler")),
         }
         # One scheduler alone; a restarted one starts work at once instead of waiting for a lease.
         found["leaderElection"] = {"leaderElect": False}
-        if not self.has_extender:
+        if not self.settings.gshare:
             found.pop("extenders", None)
         return found
 

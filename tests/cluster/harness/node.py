@@ -1,6 +1,7 @@
-"""A node of the cluster: a machine with containerd and a kubelet."""
+"""A node of the cluster: a machine with containerd, a kubelet and kube-proxy."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ class Node:
     machine: Machine
     addresses: Addresses
     kubeconfig: Path
+    proxy_kubeconfig: Path
     log_dir: Path
 
     @property
@@ -98,7 +100,12 @@ class Node:
     @property
     def kubelet(self) -> Process:
         """The kubelet."""
+        # Like a unit that comes after containerd's: without a runtime a kubelet ends at once.
+        ready = shlex.join([*self._ctr, "version"])
         command = [
+            "sh",
+            "-c",
+            f'until {ready} >/dev/null 2>&1; do sleep 0.1; done; exec "$0" "$@"',
             str(binaries.path_of(binaries.KUBERNETES, "kubelet")),
             f"--config={self._file('yaml')}",
             f"--kubeconfig={self.kubeconfig}",
@@ -107,15 +114,34 @@ class Node:
         ]
         return self._process("kubelet", command)
 
+    @property
+    def kube_proxy(self) -> Process:
+        """What makes Services work, that of the API server too."""
+        command = [
+            str(binaries.path_of(binaries.KUBERNETES, "kube-proxy")),
+            f"--kubeconfig={self.proxy_kubeconfig}",
+            f"--hostname-override={self.name}",
+            f"--cluster-cidr={self.addresses.all}",
+            "--proxy-mode=iptables",
+            # The host's connection tracking stays as it is.
+            "--conntrack-max-per-core=0",
+            "--conntrack-tcp-timeout-established=0",
+            "--conntrack-tcp-timeout-close-wait=0",
+        ]
+        return self._process("kube-proxy", command)
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All of them, in the order in which they start."""
+        return self.containerd, self.kubelet, self.kube_proxy
+
     def run_in(self, command: Sequence[str | Path], timeout_s: float = 120) -> str:
         """Run a command on the node, as its root, and return what it prints."""
         return self.machine.run(command, timeout_s=timeout_s)
 
     def ctr(self, *words: str, timeout_s: float = 120) -> str:
         """Run containerd's own command line, in the name space of Kubernetes' containers."""
-        program = str(binaries.path_of(binaries.CONTAINERD, "ctr"))
-        command = [program, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", *words]
-        return self.machine.run(command, timeout_s=timeout_s)
+        return self.machine.run([*self._ctr, *words], timeout_s=timeout_s)
 
     def import_image(self, archive: Path) -> None:
         """Give the node an image from a docker-archive or OCI archive."""
@@ -145,6 +171,11 @@ class Node:
 
     def _file(self, suffix: str) -> Path:
         return self.machine.folder / f"config.{suffix}"
+
+    @property
+    def _ctr(self) -> tuple[str, ...]:
+        program = str(binaries.path_of(binaries.CONTAINERD, "ctr"))
+        return (program, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io")
 
     @property
     def _cni_dir(self) -> Path:
@@ -182,18 +213,12 @@ class Node:
         }
 
 
-def setup_lines(addresses: Addresses) -> list[str]:
+def setup_lines() -> list[str]:
     """Return the shell lines that make a machine ready to be a node."""
     lines = ["mkdir -p /run/.machine/sysctl"]
     for number, (key, value) in enumerate(_SYSCTLS.items()):
         own = f"/run/.machine/sysctl/{number}"
         lines.append(f"echo {value} > {own} && mount --bind {own} /proc/sys/{key}")
-    target = f"{addresses.control_plane}:6443"
-    lines += [
-        f"iptables -t nat -A {chain} -d {addresses.kubernetes_service} -p tcp --dport 443 "
-        f"-j DNAT --to-destination {target}"
-        for chain in ("PREROUTING", "OUTPUT")
-    ]
     return lines
 
 

@@ -22,7 +22,7 @@ class Settings:
     nodes: int = 1
     """Number of real kubelets; each offers the whole machine's processors and memory."""
     gshare: bool = True
-    """Deploy gshare's simulated overlay, as far as the repository has it."""
+    """Whether the scheduler asks gshare's extender, which then runs beside it."""
     controllers: tuple[str, ...] = ("*",)
     """The controller-manager's --controllers; without node-lifecycle, nodes may lack a kubelet."""
     scheduler_config: Path | None = None
@@ -53,6 +53,11 @@ class Addresses:
     def bridge(self) -> str:
         """The host's network interface of this cluster; making it claims the number."""
         return f"gshare{self.number}"
+
+    @property
+    def all(self) -> str:
+        """The range that holds everything of the cluster."""
+        return f"10.{self.number}.0.0/16"
 
     @property
     def cgroup(self) -> str:

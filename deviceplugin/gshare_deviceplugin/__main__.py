@@ -57,6 +57,10 @@ def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:
         kubeconfig=options.kubeconfig,
     )
     Plugin(settings).run(stop)
+    # All is stopped in order. What is left are threads of gRPC's core, which under load were seen
+    # to hang the interpreter's end for longer than a pod's grace.
+    logging.shutdown()
+    os._exit(0)
 
 
 def _daemons(options: argparse.Namespace, stop: threading.Event) -> None:

@@ -1,12 +1,14 @@
 """Writes the node's inventory on its Node object: the one thing that the agent writes to the API.
 
 The annotation is replaced whole by a merge patch, so every write is safe to repeat. It is compared
-with what stands there every CHECK_S, and put right if somebody changed it.
+with what stands there every CHECK_S, and put right if somebody changed it. An agent that stops
+says so of its GPUs: the kubelet fails pods for good that come while it is away.
 """
 
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -19,6 +21,9 @@ from gshare.runtime.kube import ApiError, ApiServer, Node
 from .inventory import Inventory
 
 CHECK_S: Final = 180.0
+STOPPED: Final = "the node's agent has stopped"
+_WRITE_S: Final = 10.0
+_GOODBYE_S: Final = 2.0
 # How long GPUs may take to be found before the node says that it has none.
 _FIND_S: Final = 30.0
 _FIRST_PAUSE_S: Final = 0.5
@@ -45,10 +50,17 @@ class Announcement:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; what stands on the node stays."""
+        """Stop, and say that no function can start on this node's GPUs now."""
         self._stopping.set()
         self._told.set()
         self._thread.join()
+        gpus = [replace(gpu, is_healthy=False, note=STOPPED) for gpu in self._inventory.gpus()]
+        if self._written is None or not gpus:
+            return
+        try:
+            self._put(encode_inventory(gpus), _GOODBYE_S)
+        except ApiError as error:
+            _log.warning("event=inventory_not_written error=%r", str(error))
 
     def tell(self) -> None:
         """Write soon: a GPU has changed."""
@@ -79,11 +91,14 @@ class Announcement:
             return 1.0
         text = encode_inventory(gpus)
         if text != self._written or text != self._standing():
-            body = {"metadata": {"annotations": {names.ANNOTATION_GPUS: text}}}
-            self._api.patch(self._path, body)
+            self._put(text)
             self._written = text
             _log.info("event=inventory_written gpus=%d", len(gpus))
         return CHECK_S
+
+    def _put(self, text: str, timeout_s: float = _WRITE_S) -> None:
+        body = {"metadata": {"annotations": {names.ANNOTATION_GPUS: text}}}
+        self._api.patch(self._path, body, timeout_s=timeout_s)
 
     def _standing(self) -> str | None:
         node = msgspec.json.decode(self._api.get(self._path), type=Node)

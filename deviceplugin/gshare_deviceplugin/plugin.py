@@ -71,6 +71,7 @@ class Plugin:
         self._settings = settings
         self._records = Records(settings.node.state)
         self._entrance = _Entrance()
+        self._following = threading.Lock()
         self._offer = Offer(self._records.gpu_count() * settings.units_per_gpu)
         resources = (
             sm_resource(self._offer, self._entrance.start),
@@ -130,11 +131,12 @@ class Plugin:
         )
 
     def _follow(self, parts: "_Parts") -> None:
-        """Take up the GPUs as they are now."""
-        count = len(parts.inventory.gpus())
-        if count:
-            self._records.write_gpu_count(count)
-            self._offer.set(count * self._settings.units_per_gpu)
+        """Take up the GPUs as they are now; called by several threads."""
+        with self._following:
+            count = len(parts.inventory.gpus())
+            if count:
+                self._records.write_gpu_count(count)
+                self._offer.set(count * self._settings.units_per_gpu)
         parts.announcement.tell()
         parts.sweeper.tell()
         parts.door.changed()

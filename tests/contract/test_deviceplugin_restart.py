@@ -1,5 +1,6 @@
 """Whatever dies while pods run: leases stay, none is given twice, new pods start soon."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from tests.support.fake_api_server import wait_until
 from tests.support.node_agent import NodeAgent, agent
 
 from gshare import names
+from gshare.annotations import decode_inventory
 from gshare.runtime import tokend
 
 
@@ -130,3 +132,18 @@ def test_the_inventory_is_put_right_when_the_plugin_starts(node) -> None:
     node.start("plugin")
 
     wait_until(lambda: node.gpus == gpus, 10)
+
+
+def test_an_agent_that_stops_says_so_on_its_node(node) -> None:
+    """The extender then places nothing there: the kubelet would fail such pods for good."""
+    node.kill("plugin", signal.SIGTERM)
+
+    (gpu,) = decode_inventory(annotations_of(node))
+    assert not gpu.is_healthy
+    assert gpu.note == "the node's agent has stopped"
+    node.start("plugin")
+    wait_until(lambda: "false" not in annotations_of(node), 10)
+
+
+def annotations_of(node):
+    return node.api.find("nodes", "", "node-a")["metadata"]["annotations"][names.ANNOTATION_GPUS]

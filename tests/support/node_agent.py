@@ -149,8 +149,7 @@ def agent(simulate: str = "v100", time_scale: int = 1) -> Iterator[NodeAgent]:
             wait_until(lambda: len(made.gpus) == count, 10)
             yield made
         finally:
-            if sys.exc_info()[0]:
-                print(made.words())  # noqa: T201 (pytest shows it beside the failure)
+            print(made.words())  # noqa: T201 (pytest shows it beside a failure)
             made.close()
 
 

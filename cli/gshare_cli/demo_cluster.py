@@ -160,6 +160,16 @@ def _load_phase(api: ApiServer) -> str:
     return found.items[0].status.phase if found.items else ""
 
 
+def _load_said(api: ApiServer) -> str:
+    """Return the last line that the load printed."""
+    try:
+        text = api.get(f"{_PODS}/{demo_objects.LOAD}/log", {"tailLines": 5})
+    except ApiError as error:
+        return str(error)
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
 def _measured(
     api: ApiServer, plan: ClusterPlan, views: list[ReplicaView], show: Show
 ) -> ModeResult:
@@ -172,7 +182,7 @@ def _measured(
     after, counts_after = _snapshot(api, used_gpus), _counts(api, views)
     host_busy_percent = psutil.cpu_percent()
     if _load_phase(api) != "Running":
-        raise GshareError("the load ended before the measurement did")
+        raise GshareError(f"the load ended before the measurement did: {_load_said(api)}")
     used = usage.between(before, after)
     rates = {name: counts_after[name].rate_since(counts_before[name]) for name in counts_after}
     replicas = replica_results(views, used, rates)

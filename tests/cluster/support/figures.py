@@ -25,6 +25,6 @@ class Figures:
 
     def write(self, path: Path) -> None:
         """Write the report, if anything was measured."""
-        if self.claims:
+        if self.claims or self.cases:
             conditions = self.conditions
             Report(self.claims, self.cases, simulated=True, conditions=conditions).write(path)

@@ -11,6 +11,15 @@ from gshare import names
 from .scene import Object, node_of, until
 
 _COMPONENT: Final = "app.kubernetes.io/name"
+_PROCESSES: Final = {
+    "extender": "gshare-extender",
+    "scheduler": "kube-scheduler",
+    "API server": "kube-apiserver",
+    "etcd": "etcd",
+    "kubelet": "kubelet-{}",
+    "containerd": "containerd-{}",
+}
+PARTS: Final = ("plugin", "token daemon", *_PROCESSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +31,14 @@ class Part:
     revive: Callable[[], None]
 
 
-def parts(cluster: Cluster, node: Node) -> dict[str, Part]:
-    """Return everything that may die, by name; of nodes' parts those of `node`."""
-    processes = {
-        "extender": "gshare-extender",
-        "scheduler": "kube-scheduler",
-        "API server": "kube-apiserver",
-        "etcd": "etcd",
-        "kubelet": f"kubelet-{node.index}",
-        "containerd": f"containerd-{node.index}",
-    }
-    found = {name: _process(cluster, name, known) for name, known in processes.items()}
-    found["plugin"] = Part("plugin", lambda: _kill_plugin(cluster, node), lambda: None)
-    found["token daemon"] = Part(
-        "token daemon", lambda: _kill_token_daemons(cluster, node), lambda: None
-    )
-    return found
+def part(cluster: Cluster, node: Node, name: str) -> Part:
+    """Return one that may die by its name in PARTS; of nodes' parts, that of `node`."""
+    if name == "plugin":
+        return Part(name, lambda: _kill_plugin(cluster, node), lambda: None)
+    if name == "token daemon":
+        return Part(name, lambda: _kill_token_daemons(cluster, node), lambda: None)
+    process = cluster.processes[_PROCESSES[name].format(node.index)]
+    return Part(name, process.kill, process.start)
 
 
 def agent_of(cluster: Cluster, node: Node) -> Object:
@@ -48,11 +49,6 @@ def agent_of(cluster: Cluster, node: Node) -> Object:
         if labels.get(_COMPONENT) == names.PART_NODE_AGENT and node_of(pod) == node.name:
             return pod
     raise LookupError(f"{node.name} has no node agent")
-
-
-def _process(cluster: Cluster, name: str, known: str) -> Part:
-    process = cluster.processes[known]
-    return Part(name, process.kill, process.start)
 
 
 def _kill_plugin(cluster: Cluster, node: Node) -> None:

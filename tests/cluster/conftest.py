@@ -16,6 +16,7 @@ from tests.cluster.harness.settings import REPOSITORY
 from tests.cluster.support.fixtures import figures, meter, scene  # noqa: F401 (pytest finds them)
 
 STATE_DIR = REPOSITORY / "build" / "cluster-tests"
+OVERLAY = REPOSITORY / "tests" / "cluster" / "overlay"
 TEST_TIMEOUT_S = 600
 """For one test with its fixtures; building Kubernetes is `make cluster-tools`."""
 
@@ -39,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
         return
     found = _up(Settings(state_dir=STATE_DIR, nodes=2))
     try:
-        deployment.deploy(found, _say)
+        deployment.deploy(found, _say, OVERLAY)
         yield found
     finally:
         found.down()

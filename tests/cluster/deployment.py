@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 from tests.cluster import images
@@ -18,14 +19,14 @@ _IMAGES: Final = ("node-agent", "extender", "example-server")
 _PATIENCE_S: Final = 120.0
 
 
-def deploy(cluster: Cluster, report: Callable[[str], object]) -> None:
+def deploy(cluster: Cluster, report: Callable[[str], object], overlay: Path = OVERLAY) -> None:
     """Deploy gshare with simulated GPUs; return when all nodes offer them."""
     report("building gshare's images")
     archives = images.build(_IMAGES).values()
     with ThreadPoolExecutor() as pool:
         for imported in [pool.submit(cluster.import_image, archive) for archive in archives]:
             imported.result()
-    cluster.kubectl("apply", "--server-side", "--kustomize", str(OVERLAY))
+    cluster.kubectl("apply", "--server-side", "--kustomize", str(overlay))
     wait(lambda: _nodes_offer_gpus(cluster), _PATIENCE_S, "every node offers its GPUs")
     if EXTENDER in cluster.processes:
         wait(lambda: _extender_is_ready(cluster), _PATIENCE_S, "the extender is ready")

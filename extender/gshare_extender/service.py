@@ -68,9 +68,10 @@ class Service:
 
     def stop(self) -> None:
         """End what is under way, and everything else."""
-        for server in self._servers:
-            server.stop()
-        for thread in self._threads:
+        enders = [threading.Thread(target=server.stop) for server in self._servers]
+        for ender in enders:
+            ender.start()
+        for thread in (*enders, *self._threads):
             thread.join()
         for part in (self.watches, self._reporter, self._preemptor, self._waker, self._events):
             part.stop()

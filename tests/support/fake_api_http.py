@@ -8,8 +8,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from . import fake_api_pods
 from .fake_api_state import Asked, FakeApiState, Object
-from .fake_api_troubles import Answer, Bookmarks, Cut, End, ErrorEvent, Hang, Raw, Trouble
+from .fake_api_troubles import (
+    Answer,
+    Bookmarks,
+    Cut,
+    End,
+    ErrorEvent,
+    Hang,
+    Late,
+    Lost,
+    Raw,
+    Trouble,
+)
 
 
 class Server(ThreadingHTTPServer):
@@ -60,8 +72,16 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self._note()
         if self._is_fixed(asked):
             return
-        _, plural, namespace, _ = _parts(asked.path)
+        _, plural, namespace, name = _parts(asked.path)
         body = json.loads(asked.body)
+        if asked.path.endswith("/binding"):
+            self._bind(namespace or "", name, body)
+            return
+        if asked.path.endswith("/eviction"):
+            self._answer(
+                fake_api_pods.evict(self.server.fake, namespace or "", name, asked.params, body)
+            )
+            return
         body["metadata"].setdefault("namespace", namespace or "")
         self._json(201, self.server.fake.put(plural, body))
 
@@ -84,6 +104,27 @@ class _Handler(BaseHTTPRequestHandler):
         if known:
             self.server.fake.drop(plural, name, namespace or "")
         self._one(known, plural, name)
+
+    def _bind(self, namespace: str, name: str, body: Object) -> None:
+        fake = self.server.fake
+        trouble = fake.bind_troubles.popleft() if fake.bind_troubles else None
+        if isinstance(trouble, Answer):
+            self._status(trouble)
+            return
+        if isinstance(trouble, Late):
+            fake.is_ending.wait(trouble.seconds)
+        answer = fake_api_pods.bind(fake, namespace, name, body)
+        if isinstance(trouble, Lost):
+            self.close_connection = True
+        else:
+            with contextlib.suppress(OSError):
+                self._answer(answer)
+
+    def _answer(self, answer: Answer | Object) -> None:
+        if isinstance(answer, Answer):
+            self._status(answer)
+        else:
+            self._json(201, answer)
 
     def _note(self) -> Asked:
         parts = urlsplit(self.path)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .fake_api_troubles import Answer, Trouble
+from .fake_api_troubles import Answer, BindTrouble, Trouble
 
 Object = dict[str, Any]
 
@@ -36,6 +36,9 @@ class FakeApiState:
     list_troubles: deque[Trouble | None] = field(default_factory=deque)
     watch_troubles: deque[Trouble | None] = field(default_factory=deque)
     """One each for the next requests of the kind; None for a good one."""
+    bind_troubles: deque[BindTrouble | None] = field(default_factory=deque)
+    guarded: set[str] = field(default_factory=set)
+    """Names of pods whose disruption budget lets none of them go."""
     every_watch: Trouble | None = None
     every_list: Answer | None = None
     texts: dict[str, str] = field(default_factory=dict)
@@ -86,6 +89,10 @@ class FakeApiState:
             self._version += 1
             self._history.clear()
             self._oldest = self._version
+
+    def writing(self) -> threading.Condition:
+        """Return what is to be held from reading an object to writing it."""
+        return self._changed
 
     def find(self, plural: str, namespace: str, name: str) -> Object | None:
         with self._changed:

@@ -53,3 +53,18 @@ class Raw:
 
 
 Trouble = Answer | ErrorEvent | Cut | Hang | End | Bookmarks | Raw
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Binds the pod, then drops the connection instead of answering."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """Binds the pod after this time, and lets the client wait for as long."""
+
+    seconds: float
+
+
+BindTrouble = Answer | Lost | Late

@@ -1,0 +1,130 @@
+"""Pods and nodes of the API as the ledger's values."""
+
+import pytest
+from tests.support.scheduling import GIB, as_node, as_pod, gpu_node, gpu_pod, placement
+
+from gshare import names
+from gshare.errors import InputError
+from gshare.ledger import PlacedPod, UnplacedPod
+from gshare.placement import Request
+from gshare_extender import reading
+
+PLAIN = {"containers": [{"name": "server", "resources": {"limits": {"cpu": "1"}}}]}
+
+
+def observed(**changes):
+    return reading.observed(as_pod(gpu_pod(**changes)))
+
+
+def astray(**changes) -> str:
+    seen = observed(**changes)
+    assert isinstance(seen, UnplacedPod)
+    return seen.text
+
+
+def test_a_request_is_named_by_the_pods_uid():
+    annotations = {names.ANNOTATION_GPU_MEM: "2Gi"}
+
+    request = reading.request(as_pod(gpu_pod(annotations=annotations)))
+
+    assert request == Request("uid-p", 12, 40, 2 * GIB)
+
+
+def test_a_pod_that_names_none_of_our_resources_asks_nothing():
+    pod = as_pod(gpu_pod(spec=PLAIN, node="a"))
+
+    assert reading.request(pod) is None
+    assert reading.observed(pod) is None
+
+
+def test_a_pod_with_one_resource_is_refused():
+    with pytest.raises(InputError, match="needs both"):
+        reading.request(as_pod(gpu_pod(quota=None)))
+
+
+def test_a_pod_that_holds_its_placement_is_seen_with_all_that_preemption_needs():
+    seen = observed(node="a", placement=placement(), priority=7, deleted="2026-11-24T08:00:30Z")
+
+    assert seen == PlacedPod(
+        "uid-p",
+        "team",
+        "p",
+        "a",
+        placement(),
+        priority=7,
+        labels={"app": "p"},
+        created="2026-11-24T08:00:00Z",
+        leaves_at_s=1795507230.0,
+    )
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_holds_nothing(phase):
+    assert observed(node="a", placement=placement(), phase=phase) is None
+
+
+def test_a_placement_counts_only_once_the_pod_is_bound():
+    assert observed(placement=placement()) is None
+
+
+def test_a_pod_that_went_round_the_extender_takes_units_alone():
+    seen = observed(node="a", sm="60", quota="50")
+
+    assert isinstance(seen, UnplacedPod)
+    assert (seen.sm_units, seen.quota_units) == (60, 50)
+    assert "was bound without gshare's extender" in seen.text
+
+
+def test_a_placement_that_cannot_be_read_is_none():
+    annotations = {names.ANNOTATION_PLACEMENT: "{"}
+
+    assert "is not JSON" in astray(node="a", annotations=annotations)
+
+
+def test_a_placement_of_another_size_is_none():
+    assert "is not what it asks" in astray(node="a", placement=placement(sm=1))
+
+
+def test_a_bound_pod_that_asks_nonsense_takes_what_the_kubelet_counts():
+    seen = observed(node="a", sm="20k", quota=None, placement=placement())
+
+    assert isinstance(seen, UnplacedPod)
+    assert (seen.sm_units, seen.quota_units) == (20_000, 0)
+    assert seen.text.startswith("cannot start: ")
+
+
+def test_init_containers_count_by_their_maximum():
+    limits = {names.RESOURCE_SM: "30", names.RESOURCE_QUOTA: "10"}
+    init = [{"name": "prepare", "resources": {"limits": limits}}]
+
+    seen = observed(node="a", sm="12", quota="40", spec={"initContainers": init})
+
+    assert isinstance(seen, UnplacedPod)
+    assert (seen.sm_units, seen.quota_units) == (30, 40)
+
+
+def test_a_node_offers_what_its_annotation_and_its_allocatable_say():
+    offer = reading.offer(as_node(gpu_node("a", gpus=2)))
+
+    assert [gpu.uuid for gpu in offer.inventory] == ["GPU-a", "GPU-a-1"]
+    assert (offer.units, offer.trouble) == ((3200, 3200), "")
+
+
+def test_quantities_are_read_as_the_api_writes_them():
+    node = gpu_node("a")
+    node["status"]["allocatable"][names.RESOURCE_SM] = "16k"
+
+    assert reading.offer(as_node(node)).units == (16_000, 1600)
+
+
+def test_a_node_without_an_inventory_offers_nothing_and_is_no_trouble():
+    offer = reading.offer(as_node(gpu_node("a", annotations={})))
+
+    assert (offer.inventory, offer.trouble) == ((), "")
+
+
+def test_an_inventory_that_cannot_be_read_is_trouble():
+    offer = reading.offer(as_node(gpu_node("a", annotations={names.ANNOTATION_GPUS: "[1]"})))
+
+    assert offer.inventory == ()
+    assert "must be an object that describes a GPU" in offer.trouble

@@ -38,7 +38,7 @@ $(CLIENTS): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,clients]'
 	touch $@
 
-test: install $(CLIENTS)
+test: install $(CLIENTS) cluster-tools
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
 	$(BIN)/pytest
 

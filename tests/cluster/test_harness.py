@@ -152,7 +152,6 @@ def _host() -> dict[str, object]:
     """Return what a cluster could leave on the host."""
     rules = subprocess.run(["iptables-save"], capture_output=True, check=True, text=True).stdout
     return {
-        "mounts": Path("/proc/self/mountinfo").read_text(),
         "rules": [line for line in rules.splitlines() if line.startswith("-A")],
         "folders": {
             folder: sorted(path.name for path in Path(folder).iterdir())
@@ -170,6 +169,7 @@ def _assert_gone(cluster: Cluster, host: dict[str, object]) -> None:
     assert not (Path("/sys/class/net") / cluster.addresses.bridge).exists()
     assert cluster.addresses.all.rsplit(".", 2)[0] + "." not in _routes()
     assert list(Path("/sys/fs/cgroup").glob(f"*/{cluster.addresses.cgroup}")) == []
+    assert str(cluster.state_dir) not in Path("/proc/self/mountinfo").read_text()
     assert _host() == host
 
 

@@ -17,12 +17,21 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gshare.annotations import PodPlacement
-from gshare.ledger import Candidate, Ledger, NodeRefusal, PlacedPod, Ranking, Reservation
+from gshare.ledger import (
+    Candidate,
+    Ledger,
+    NodeRefusal,
+    PlacedPod,
+    Ranking,
+    RefusalKind,
+    Reservation,
+)
 from gshare.placement import Request
 from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
 from . import reading
+from .recovery import TURNED_AWAY, Resting
 from .settings import ExtenderSettings
 
 _REMEMBERED: Final = 10_000
@@ -72,6 +81,8 @@ class Cluster:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
     _freed: list[str] = field(default_factory=list)
+    _resting: Resting = field(default_factory=Resting)
+    _offers: dict[str, reading.Offer] = field(default_factory=dict)
 
     @contextmanager
     def locked(self) -> Iterator[Ledger]:
@@ -97,6 +108,8 @@ class Cluster:
                     ledger.put_unplaced(seen)
                 self._arrived(uid)
             elif verb == "drop" or pod.spec.node_name:
+                if pod.is_ended and pod.status.reason == TURNED_AWAY:
+                    self._resting.turned_away(pod.spec.node_name, self.clock())
                 self._note_freed(ledger.drop_pod(uid))
                 self._passing.pop(uid, None)
                 self._prolong(uid)
@@ -108,8 +121,13 @@ class Cluster:
         with self.locked() as ledger:
             if verb == "drop":
                 ledger.drop_node(name)
-            else:
-                ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
+                self._offers.pop(name, None)
+                self._resting.changed(name)
+                return
+            ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
+            if self._offers.get(name) != offer and self._resting.changed(name):
+                self._note_freed(name)
+            self._offers[name] = offer
 
     def tick(self) -> int:
         """Give up what has expired; return how many reservations that were."""
@@ -119,8 +137,8 @@ class Cluster:
                 if self._is_awaited(each):
                     self._hold_on(each)
             expired = ledger.expire(now)
-            for each in expired:
-                self._note_freed(each.node)
+            for node in (*(each.node for each in expired), *self._resting.over(now)):
+                self._note_freed(node)
         return len(expired)
 
     # From the scheduler.
@@ -144,7 +162,7 @@ class Cluster:
             if is_bound_perhaps and before is not None and before.node in nodes:
                 return _only(before)
             ledger.cancel(request.key)
-            ranking = ledger.rank(request, nodes, self.settings.best_nodes)
+            ranking = self._rank(request, nodes)
             self._hold_best(request, ranking, before)
             passing.offered = tuple(each.node for each in ranking.candidates)
             passing.is_refused = not ranking.candidates
@@ -166,6 +184,8 @@ class Cluster:
     def claim(self, request: Request, node: str) -> Claim | NodeRefusal:
         """Hold a place for a pod on `node`, where everything seen by now allows it."""
         with self.locked() as ledger:
+            if self._resting.rests(node, self.clock()):
+                return NodeRefusal(node, RefusalKind.RESTING)
             held = ledger.reservation(request.key)
             if held and held.node == node and ledger.is_sound(request.key):
                 placement = held.placement
@@ -216,6 +236,14 @@ class Cluster:
         """Give a claim up."""
         with self.locked() as ledger:
             self._note_freed(ledger.cancel(uid))
+
+    def _rank(self, request: Request, nodes: Sequence[str]) -> Ranking:
+        now = self.clock()
+        resting = [node for node in nodes if self._resting.rests(node, now)]
+        others = [node for node in nodes if node not in resting] if resting else nodes
+        ranking = self.ledger.rank(request, others, self.settings.best_nodes)
+        refusals = (*ranking.refusals, *(NodeRefusal(n, RefusalKind.RESTING) for n in resting))
+        return Ranking(ranking.candidates, refusals)
 
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:

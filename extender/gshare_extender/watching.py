@@ -8,8 +8,9 @@ from gshare.runtime.kube import ApiServer, Following, Node, Pod, Reflector
 from . import reading
 from .cluster import Cluster
 
-# A pod that has ended holds nothing: the API server itself reports it as deleted.
-_LIVE_PODS: Final = "status.phase!=Succeeded,status.phase!=Failed"
+# A pod that has ended holds nothing: the API server itself reports it as deleted. Failed ones are
+# shown, since the reason says whether the node has turned the pod away.
+_LIVE_PODS: Final = "status.phase!=Succeeded"
 
 
 class Watches:

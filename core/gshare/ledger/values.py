@@ -79,6 +79,7 @@ class RefusalKind(StrEnum):
     UNHEALTHY = "GPU is not healthy"
     UNITS = "node has no vgpu units left"
     NO_GPU = "node offers no GPU of gshare"
+    RESTING = "node turned a pod away just now"
 
 
 # Where the GPUs of a node refuse for several reasons, the first of these is the node's.

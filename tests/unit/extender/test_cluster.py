@@ -226,3 +226,42 @@ def test_a_nomination_lasts_a_while_after_the_last_victim_has_left(cluster, cloc
     assert cluster.tick() == 0
     clock.now += 1
     assert cluster.tick() == 1
+
+
+def turn_away(cluster, node, name="astray"):
+    pod = gpu_pod(name, node=node, placement=placement(node), phase="Failed")
+    pod["status"]["reason"] = "UnexpectedAdmissionError"
+    cluster.take_pod("drop", as_pod(pod))
+
+
+def test_a_node_that_turned_a_pod_away_is_left_alone_for_a_moment(cluster, clock):
+    turn_away(cluster, "a")
+
+    at_once = cluster.offer(SMALL, ("a", "b"))
+    claim = cluster.claim(SMALL, "a")
+    clock.now += 3.0
+    later = offered(cluster, SMALL)
+
+    assert [each.node for each in at_once.candidates] == ["b"]
+    assert at_once.refusals == (NodeRefusal("a", RefusalKind.RESTING),)
+    assert claim == NodeRefusal("a", RefusalKind.RESTING)
+    assert later == ["a", "b"]
+
+
+def test_pods_that_wait_for_a_resting_node_are_woken_when_its_rest_is_over(cluster, clock, freed):
+    turn_away(cluster, "a")
+    assert offered(cluster, SMALL, ["a"]) == []
+    clock.now += 3.0
+
+    cluster.tick()
+    cluster.tick()
+
+    assert freed == ["a"]
+
+
+def test_a_node_rests_no_longer_when_what_it_offers_changes(cluster):
+    turn_away(cluster, "a")
+
+    cluster.take_node("put", as_node(gpu_node("a", units=800)))
+
+    assert offered(cluster, SMALL) == ["a", "b"]

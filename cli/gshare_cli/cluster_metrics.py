@@ -1,25 +1,19 @@
-"""What pods got of their GPUs, from two readings of the node agents' metrics. Pure."""
+"""What pods got of their GPUs, from readings of the node agents' metrics. Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from gshare import names
 
+from .usage import GpuCounters, LeaseCounters, Snapshot
+
 PodKey = tuple[str, str]
 """Namespace and name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The counters of all agents that answered."""
-
-    busy_s: Mapping[PodKey, float] = field(default_factory=dict)
-    memory_bytes: Mapping[PodKey, int] = field(default_factory=dict)
-    gpu_of: Mapping[PodKey, str] = field(default_factory=dict)
-    clock_s: Mapping[str, float] = field(default_factory=dict)
-    """Each GPU's clock, by UUID, at the moment of its reading."""
+_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +24,76 @@ class Got:
     memory_bytes: int | None = None
 
 
-def parse(pages: Iterable[str]) -> Reading:
-    """Return what the agents' pages say; ValueError where one is no page of metrics."""
-    busy: dict[PodKey, float] = {}
-    memory: dict[PodKey, int] = {}
-    gpus: dict[PodKey, str] = {}
-    clocks: dict[str, float] = {}
-    for page in pages:
-        for family in text_string_to_metric_families(page):
-            for sample in family.samples:
-                key = sample.labels.get("namespace", ""), sample.labels.get("pod", "")
-                gpu = sample.labels.get("gpu", "")
-                if sample.name == names.METRIC_LEASE_GPU_SECONDS:
-                    busy[key] = busy.get(key, 0.0) + sample.value
-                    gpus[key] = gpu
-                elif sample.name == names.METRIC_LEASE_MEMORY_BYTES:
-                    memory[key] = memory.get(key, 0) + int(sample.value)
-                elif sample.name == names.METRIC_GPU_CLOCK_SECONDS:
-                    clocks[gpu] = sample.value
-    return Reading(busy, memory, gpus, clocks)
+def parse(pages: Iterable[str]) -> Snapshot:
+    """Return what the agents' pages say; ValueError where one is no page of metrics.
+
+    A lease's id is "namespace/pod".
+    """
+    return Snapshot(tuple(gpu for page in pages for gpu in _gpus_of(page)))
 
 
-def got(before: Reading, after: Reading, key: PodKey) -> Got:
+def got(before: Snapshot, after: Snapshot, key: PodKey) -> Got:
     """Return what one pod got between two readings.
 
     A pod whose GPU's clock stood still, or whose counter began anew, got an unknown share.
     """
-    gpu = after.gpu_of.get(key, "")
-    passed_s = after.clock_s.get(gpu, 0.0) - before.clock_s.get(gpu, 0.0)
-    used_s = after.busy_s.get(key, -1.0) - before.busy_s.get(key, 0.0)
-    is_known = key in before.busy_s and gpu in before.clock_s and passed_s > 0 and used_s >= 0
-    percent = round(100 * used_s / passed_s, 1) if is_known else None
-    return Got(percent, after.memory_bytes.get(key))
+    earlier, now = _find(before, key), _find(after, key)
+    if now is None:
+        return Got()
+    memory = now[1].memory_bytes
+    if earlier is None or earlier[0].uuid != now[0].uuid:
+        return Got(None, memory)
+    passed_ns = now[0].now_ns - earlier[0].now_ns
+    used_ns = now[1].busy_ns - earlier[1].busy_ns
+    if passed_ns <= 0 or used_ns < 0:
+        return Got(None, memory)
+    return Got(round(100 * used_ns / passed_ns, 1), memory)
+
+
+def _find(snapshot: Snapshot, key: PodKey) -> tuple[GpuCounters, LeaseCounters] | None:
+    wanted = "/".join(key)
+    for gpu in snapshot.gpus:
+        for lease in gpu.leases:
+            if lease.lease_id == wanted:
+                return gpu, lease
+    return None
+
+
+def _gpus_of(page: str) -> tuple[GpuCounters, ...]:
+    samples = [each for family in text_string_to_metric_families(page) for each in family.samples]
+    clocks = [each for each in samples if each.name == names.METRIC_GPU_CLOCK_SECONDS]
+    return tuple(
+        _gpu(clock, [each for each in samples if each.labels.get("gpu") == clock.labels["gpu"]])
+        for clock in sorted(clocks, key=lambda clock: clock.labels["gpu"])
+    )
+
+
+def _gpu(clock: Sample, samples: list[Sample]) -> GpuCounters:
+    values = {each.name: each.value for each in samples if "pod" not in each.labels}
+    return GpuCounters(
+        uuid=clock.labels["gpu"],
+        name=clock.labels.get("model", ""),
+        sm_count=int(values.get(names.METRIC_GPU_SM_COUNT, 1)),
+        now_ns=round(clock.value * _NS),
+        busy_ns=round(values.get(names.METRIC_GPU_BUSY_SECONDS, 0) * _NS),
+        sm_time_ns=round(values.get(names.METRIC_GPU_SM_SECONDS, 0) * _NS),
+        max_concurrent_sm_percent=round(100 * values.get(names.METRIC_GPU_MAX_CONCURRENT_SM, 0)),
+        leases=tuple(_leases(samples)),
+    )
+
+
+def _leases(samples: list[Sample]) -> Iterable[LeaseCounters]:
+    """Yield each pod's counters; a container that starts again has two leases for a moment."""
+    busy: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    for each in samples:
+        if each.name == names.METRIC_LEASE_GPU_SECONDS:
+            busy[_pod(each)] = busy.get(_pod(each), 0) + each.value
+        elif each.name == names.METRIC_LEASE_MEMORY_BYTES:
+            memory[_pod(each)] = memory.get(_pod(each), 0) + each.value
+    for pod, used_s in busy.items():
+        yield LeaseCounters(pod, round(used_s * _NS), int(memory.get(pod, 0)))
+
+
+def _pod(sample: Sample) -> str:
+    return f"{sample.labels.get('namespace', '')}/{sample.labels.get('pod', '')}"

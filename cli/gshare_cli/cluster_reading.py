@@ -3,21 +3,17 @@
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from gshare import names
 from gshare.errors import GshareError
 from gshare.runtime.kube import ApiError, ApiServer, Node, Pod, list_all, read
 from gshare.runtime.kube.objects import Event
 
-from . import cluster_metrics
-from .cluster_metrics import Got, PodKey, Reading
+from . import cluster_metrics, cluster_usage
+from .cluster_metrics import Got, PodKey
 from .cluster_state import ClusterView, cluster_view
 
 MEASURED_S: Final = 1.0
-_METRICS_TIMEOUT_S: Final = 3.0
-_AT_ONCE: Final = 8
 _NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 _ALLOWING: Final = "ask for the ClusterRole gshare-viewer, or for these verbs"
 
@@ -88,12 +84,13 @@ def events_of(api: ApiServer, about: Pod) -> list[Event]:
 
 def delivered(api: ApiServer, nodes: Iterable[str], pods: Iterable[PodKey]) -> dict[PodKey, Got]:
     """Return what pods got over a second, as far as their nodes' agents can be asked."""
-    agents = _agents(api, set(nodes))
+    asked = set(nodes)
+    agents = cluster_usage.agents(api, asked) if asked else []
     if not agents:
         return {}
-    before = _reading(api, agents)
+    before = cluster_usage.snapshot(api, agents)
     time.sleep(MEASURED_S)
-    after = _reading(api, agents)
+    after = cluster_usage.snapshot(api, agents)
     return {key: cluster_metrics.got(before, after, key) for key in pods}
 
 
@@ -104,35 +101,3 @@ def _nodes(api: ApiServer) -> list[Node]:
 def _pods(api: ApiServer, namespace: str | None) -> list[Pod]:
     path = "/api/v1/pods" if namespace is None else f"/api/v1/namespaces/{namespace}/pods"
     return list_all(api, path, Pod, _NOT_OVER).items
-
-
-def _agents(api: ApiServer, nodes: set[str]) -> list[str]:
-    """Return the paths of the metrics of the agents on `nodes`."""
-    folder = f"/api/v1/namespaces/{names.NAMESPACE}/pods"
-    try:
-        pods = list_all(api, folder, Pod).items if nodes else []
-    except ApiError:
-        return []
-    return [
-        f"{folder}/{each.metadata.name}:{names.PORT_NODE_AGENT_METRICS}/proxy/metrics"
-        for each in pods
-        if each.metadata.name.startswith(names.PART_NODE_AGENT)
-        and each.status.phase == "Running"
-        and each.spec.node_name in nodes
-    ]
-
-
-def _reading(api: ApiServer, agents: list[str]) -> Reading:
-    """Return the counters of all agents that answer with metrics."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        pages = pool.map(lambda path: _page(api, path), agents)
-    return cluster_metrics.parse(page for page in pages if page)
-
-
-def _page(api: ApiServer, path: str) -> str:
-    try:
-        page = api.get(path, timeout_s=_METRICS_TIMEOUT_S).decode()
-        cluster_metrics.parse([page])
-    except (ApiError, ValueError):
-        return ""
-    return page

@@ -190,7 +190,7 @@ def _measured(
 
 
 def _snapshot(api: ApiServer, used_gpus: set[str]) -> Snapshot:
-    whole = cluster_usage.snapshot(api)
+    whole = cluster_usage.snapshot(api, cluster_usage.agents(api))
     found = replace(whole, gpus=tuple(gpu for gpu in whole.gpus if gpu.uuid in used_gpus))
     missing = used_gpus - {gpu.uuid for gpu in found.gpus}
     if missing:

@@ -8,7 +8,7 @@ from tests.cluster import deployment
 
 from gshare.errors import GshareError
 
-from . import cluster
+from . import cluster, record
 from .cluster import Cluster
 from .errors import UnavailableError
 from .settings import STATE_DIR, Settings
@@ -19,13 +19,13 @@ def main() -> int:
     asked = _parser().parse_args()
     state_dir = Path(asked.state_dir).resolve()
     try:
-        if asked.command == "up":
+        if asked.command == "up" and not (asked.if_needed and _runs(state_dir)):
             _up(Settings(state_dir=state_dir, nodes=asked.nodes, gshare=asked.gshare))
         elif asked.command == "down":
             _down(state_dir)
         elif asked.command == "tools":
             _tools()
-        else:
+        elif asked.command == "status":
             _status(state_dir)
     except GshareError as error:
         _say(f"cluster: {error}")
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=["up", "down", "status", "tools"])
     parser.add_argument("--nodes", type=int, default=1, help="number of real nodes (default 1)")
     parser.add_argument("--state-dir", default=str(STATE_DIR), help="where the cluster is kept")
+    parser.add_argument("--if-needed", action="store_true", help="do nothing where one runs")
     parser.add_argument(
         "--no-gshare",
         dest="gshare",
@@ -45,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a bare cluster, nothing of gshare on it",
     )
     return parser
+
+
+def _runs(state_dir: Path) -> bool:
+    return record.is_in(state_dir) and Cluster.attach(state_dir).is_running
 
 
 def _up(settings: Settings) -> None:

@@ -11,6 +11,8 @@ _MOUNTS: Final = Path("/proc/mounts")
 _V1: Final = "cgroup"
 _V2: Final = "cgroup2"
 _CONTROLLERS: Final = ("cpuset", "cpu", "memory", "pids")
+_SHARES: Final = (("cpu.shares", "32768"), ("cpu.weight", "3200"))
+"""Of the processor: 32 times a process that runs beside the cluster, since it stands for many."""
 _ROUNDS: Final = 200
 _POLL_S: Final = 0.05
 
@@ -24,6 +26,7 @@ def create(name: str) -> None:
             group /= part
             group.mkdir(exist_ok=True)
             _fill_cpuset(group)
+            _give_shares(group)
         _pass_on_controllers(group)
 
 
@@ -64,6 +67,13 @@ def _fill_cpuset(group: Path) -> None:
         own, parents = group / file, group.parent / file
         if own.exists() and parents.exists() and not own.read_text().strip():
             own.write_text(parents.read_text())
+
+
+def _give_shares(group: Path) -> None:
+    for name, value in _SHARES:
+        file = group / name
+        if file.exists():
+            file.write_text(value)
 
 
 def _pass_on_controllers(group: Path) -> None:

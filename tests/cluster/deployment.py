@@ -3,7 +3,6 @@
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ from tests.cluster.harness.settings import REPOSITORY
 from gshare import names
 
 OVERLAY: Final = REPOSITORY / "manifests" / "overlays" / "simulated"
-_IMAGES: Final = ("node-agent", "extender", "example-server")
+_IMAGES: Final = ("node-agent", "example-server")
 _PATIENCE_S: Final = 120.0
 
 
@@ -23,9 +22,8 @@ def deploy(cluster: Cluster, report: Callable[[str], object], overlay: Path = OV
     """Deploy gshare with simulated GPUs; return when all nodes offer them."""
     report("building gshare's images")
     archives = images.build(_IMAGES).values()
-    with ThreadPoolExecutor() as pool:
-        for imported in [pool.submit(cluster.import_image, archive) for archive in archives]:
-            imported.result()
+    for archive in archives:
+        cluster.import_image(archive)
     cluster.kubectl("apply", "--server-side", "--kustomize", str(overlay))
     wait(lambda: _nodes_offer_gpus(cluster), _PATIENCE_S, "every node offers its GPUs")
     if EXTENDER in cluster.processes:

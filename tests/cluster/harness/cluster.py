@@ -122,8 +122,9 @@ class Cluster:
 
     def import_image(self, archive: Path) -> None:
         """Give all nodes an image."""
-        for one in self.nodes:
-            one.import_image(archive)
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(one.import_image, archive) for one in self.nodes]:
+                done.result()
 
     def node(self, name: str) -> Node:
         """Return a node by its name."""
@@ -134,6 +135,9 @@ class Cluster:
 
     def down(self) -> None:
         """End everything and remove every trace; also what a killed run left behind."""
+        for first in [machine.init for machine in self._machines()]:
+            if first.is_running:
+                host_processes.send(first.pid, signal.SIGKILL)
         for machine in self._machines():
             machine.init.kill()
         self._end_strays()

@@ -10,7 +10,6 @@ from typing import Final
 import yaml
 
 from . import binaries, packages, small_images
-from .commands import run
 from .machine import Machine
 from .process import Process
 from .settings import Addresses
@@ -22,7 +21,6 @@ _IMPORT_PATIENCE_S: Final = 600.0
 
 BINDS: Final = {
     "/var/lib/kubelet": "kubelet",
-    "/var/lib/containerd": "containerd",
     "/var/log/pods": "pod-logs",
 }
 
@@ -41,8 +39,6 @@ version = 3
 root = "/var/lib/containerd"
 state = "/run/containerd"
 
-[plugins.'io.containerd.cri.v1.images']
-  snapshotter = "{snapshotter}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{pause}"
 
@@ -156,7 +152,6 @@ class Node:
         self._cni_dir.mkdir(parents=True, exist_ok=True)
         self._file("toml").write_text(
             _CONTAINERD.format(
-                snapshotter=_snapshotter(self.machine.folder),
                 pause=small_images.PAUSE,
                 cni_bin=packages.CNI_DIR,
                 cni_conf=self._cni_dir,
@@ -215,17 +210,15 @@ class Node:
 
 def setup_lines() -> list[str]:
     """Return the shell lines that make a machine ready to be a node."""
-    lines = ["mkdir -p /run/.machine/sysctl"]
+    lines = [
+        # In memory, images are quick to import and gone at once with the node.
+        "mkdir -p /var/lib/containerd && mount -t tmpfs tmpfs /var/lib/containerd",
+        "mkdir -p /run/.machine/sysctl",
+    ]
     for number, (key, value) in enumerate(_SYSCTLS.items()):
         own = f"/run/.machine/sysctl/{number}"
         lines.append(f"echo {value} > {own} && mount --bind {own} /proc/sys/{key}")
     return lines
-
-
-def _snapshotter(folder: Path) -> str:
-    """Return containerd's snapshotter: overlayfs is quick, but does not stack on itself."""
-    kind = run(["stat", "--file-system", "--format=%T", folder]).strip()
-    return "native" if kind == "overlayfs" else "overlayfs"
 
 
 def _network(subnet: str) -> dict[str, object]:

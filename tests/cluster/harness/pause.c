@@ -1,4 +1,5 @@
-/* The first process of every pod sandbox: holds its namespaces and reaps orphans until told to end. */
+/* The first process of every pod sandbox: holds its namespaces and reaps orphans until told to end.
+ */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>

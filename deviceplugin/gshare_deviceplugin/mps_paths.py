@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gshare.runtime.state import is_locked
+
 _MPS: Final = "mps"
 
 
@@ -59,7 +61,7 @@ class MpsPaths:
 def serving(state: Path, uuid: str) -> MpsPaths | None:
     """Return where a GPU's MPS control daemon serves; None while none answers."""
     paths = MpsPaths(state, uuid)
-    return paths if _is_locked(paths.ready) else None
+    return paths if is_locked(paths.ready) else None
 
 
 def end_clients_at(state: Path, uuid: str, pod_uid: str, deadline_s: float) -> None:
@@ -119,18 +121,3 @@ class Readiness:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._held[uuid] = descriptor
-
-
-def _is_locked(file: Path) -> bool:
-    """Tell whether another process holds the lock of a file; False where there is no file."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -107,7 +107,7 @@ class StateDirectory:
                 record = RunRecord.from_json((folder / "record").read_text())
             except FileNotFoundError:  # killed between making the folder and its first record
                 record = RunRecord(folder.name)
-            yield record, _is_held(folder / "lock")
+            yield record, is_locked(folder / "lock")
 
     def forget(self, run_id: str) -> None:
         """Remove a run's folder. Call with the lock held."""
@@ -173,13 +173,14 @@ def write_atomically(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Tell whether a process holds the lock of a file; False where there is no file."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:

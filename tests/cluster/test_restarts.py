@@ -25,6 +25,11 @@ from tests.cluster.support.workloads import Ask, Object
 
 ARRIVING = 3
 SOON_S = 10.0
+LATER_S = 30.0
+"""For pods whose start was interrupted: the kubelet itself tries again after 10-15 s."""
+DEAD_S = 1.0
+MOST_FAILED = 2 * ARRIVING
+"""Pods that a kubelet without its plugin refused for good; their Deployment replaces them."""
 QUOTA = 45
 LEAST_KEPT_PERCENT = 95
 LONGEST_GAP_WINDOWS = 3
@@ -48,7 +53,7 @@ def residents(cluster: Cluster) -> Iterator[Residents]:
     scene.wait_launching(map(name_of, pods))
     yield Residents(
         scene,
-        {name_of(pod): container_of(pod) for pod in pods},
+        _containers(scene),
         {name_of(pod): record_of(cluster, pod).lease_id for pod in pods},
         node_of(pods[0]),
     )
@@ -71,39 +76,55 @@ def test_running_pods_go_on_and_new_ones_soon_run(
         seconds = _kill_while_pods_arrive(scene, mortal)
     beats = pulse.beats()
 
-    now = {name_of(pod): container_of(pod) for pod in residents.scene.wait_running(2)}
-    assert now == residents.containers
+    assert _containers(residents.scene) == residents.containers
     least = min(beat.time_percent for beat in beats.values()) / QUOTA * 100
     longest = max(beat.longest_gap_s for beat in beats.values())
     failed = [pod for pod in scene.pods() if is_over(pod)]
     figures.cases.append(
         {
             "killed": name,
-            "new_pods_ran_after_s": round(seconds, 1),
+            "new_pods_ran_after_s": round(seconds["new"], 1),
+            "all_pods_ran_after_s": round(seconds["all"], 1),
             "least_kept_percent": round(least, 1),
             "longest_gap_s": round(longest, 3),
             "failed_pods": len(failed),
         }
     )
     agreement(cluster)
+    assert len(failed) <= MOST_FAILED
     assert longest <= LONGEST_GAP_WINDOWS * meter.window_s, beats
     assert least >= LEAST_KEPT_PERCENT, beats
-    figures.claim(f"{name} killed: new pods run", seconds, "s", "<=", SOON_S)
+    assert seconds["all"] <= LATER_S
+    figures.claim(f"{name} killed: new pods run", seconds["new"], "s", "<=", SOON_S)
 
 
-def _kill_while_pods_arrive(scene: Scene, mortal: Part) -> float:
-    """Kill a part between two groups of arriving pods; return how long after it all run."""
+def _kill_while_pods_arrive(scene: Scene, mortal: Part) -> dict[str, float]:
+    """Let pods arrive before, while and after a part is dead.
+
+    Return the seconds until all pods run, from the kill, and until the new ones do, from their
+    creation.
+    """
     arriving = Ask(8, 10, programs.CALM)
     scene.create(workloads.deployment("before", arriving, ARRIVING))
-    time.sleep(0.3)  # some are bound, some are being started
+    time.sleep(0.5)  # some are bound, some are being started
     mortal.kill()
     killed = time.monotonic()
+    if not mortal.is_of_api:
+        scene.create(workloads.deployment("while", arriving, ARRIVING))
+    time.sleep(DEAD_S)
     mortal.revive()
-    deployment = workloads.deployment("after", arriving, ARRIVING)
-    until(lambda: _created(scene, deployment), "the API server takes a Deployment")
-    for name in ("before", "after"):
-        until(lambda name=name: _running(scene, name) == ARRIVING, f"{name} runs")  # type: ignore[misc]
-    return time.monotonic() - killed
+    new = workloads.deployment("new", arriving, ARRIVING)
+    until(lambda: _created(scene, new), "the API server takes a Deployment")
+    created = time.monotonic()
+    until(lambda: _running(scene, "new") == ARRIVING, "the new pods run")
+    seconds = {"new": time.monotonic() - created}
+    wanted = scene.deployments() * ARRIVING
+    until(lambda: _running(scene) == wanted, "all pods run")
+    return {**seconds, "all": time.monotonic() - killed}
+
+
+def _containers(scene: Scene) -> dict[str, tuple[str, int]]:
+    return {name_of(pod): container_of(pod) for pod in scene.wait_running(2)}
 
 
 def _created(scene: Scene, deployment: Object) -> bool:
@@ -111,5 +132,5 @@ def _created(scene: Scene, deployment: Object) -> bool:
     return True
 
 
-def _running(scene: Scene, name: str) -> int:
+def _running(scene: Scene, name: str = "") -> int:
     return sum(is_running(pod) for pod in scene.pods(name))

@@ -29,6 +29,8 @@ class Part:
     name: str
     kill: Callable[[], None]
     revive: Callable[[], None]
+    is_of_api: bool = False
+    """Whether no object can be created while it is dead."""
 
 
 def part(cluster: Cluster, node: Node, name: str) -> Part:
@@ -38,7 +40,15 @@ def part(cluster: Cluster, node: Node, name: str) -> Part:
     if name == "token daemon":
         return Part(name, lambda: _kill_token_daemons(cluster, node), lambda: None)
     process = cluster.processes[_PROCESSES[name].format(node.index)]
-    return Part(name, process.kill, process.start)
+    if name == "containerd":
+        return Part(name, process.kill, lambda: _start_containerd(node))
+    return Part(name, process.kill, process.start, name in {"API server", "etcd"})
+
+
+def _start_containerd(node: Node) -> None:
+    """Start it, and wait until it answers: a kubelet comes back to a failed pod after 10-15 s."""
+    node.containerd.start()
+    node.wait_for_containerd()
 
 
 def agent_of(cluster: Cluster, node: Node) -> Object:

@@ -81,6 +81,10 @@ class Scene:
         found = self.api.items(self.path("Pod") + f"?labelSelector={selector}")
         return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
 
+    def deployments(self) -> int:
+        """Return how many Deployments there are."""
+        return len(self.api.items(self.path("Deployment")))
+
     def pod(self, name: str) -> Object:
         """Return one pod."""
         return self.api.get(self.path("Pod", name))

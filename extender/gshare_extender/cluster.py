@@ -30,14 +30,12 @@ from gshare.placement import Request
 from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
-from . import reading
+from . import nominations, reading
 from .recovery import TURNED_AWAY, Resting
 from .settings import ExtenderSettings
 
 _REMEMBERED: Final = 10_000
 """Pods between filter and bind, or refused, of which something is remembered."""
-_LATE_S: Final = 30.0
-"""How long after its grace period a pod still counts as leaving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ class Cluster:
         now = self.clock()
         with self.locked() as ledger:
             for each in ledger.reservations():
-                if self._is_awaited(each):
+                if nominations.is_awaited(ledger, each, time.time()):
                     self._hold_on(each)
             expired = ledger.expire(now)
             for node in (*(each.node for each in expired), *self._resting.over(now)):
@@ -218,19 +216,19 @@ class Cluster:
 
     def nominate(self, reservation: Reservation, holders: Sequence[str]) -> bool:
         """Hold a place that its victims are to leave, if its GPU is still held by `holders`."""
-        gpu_uuid = reservation.placement.gpu_uuid
         with self.locked() as ledger:
-            here = [
-                ground.snapshot.layout.keys
-                for ground in ledger.grounds((reservation.node,))
-                if ground.snapshot.gpu.uuid == gpu_uuid
-            ]
-            is_as_planned = [set(keys) for keys in here] == [set(holders)]
-            is_placed = ledger.pod(reservation.uid) or ledger.reservation(reservation.uid)
-            if is_placed or not is_as_planned:
+            if not nominations.is_as_planned(ledger, reservation, holders):
                 return False
             ledger.reserve(reservation)
             return True
+
+    def overrule(self, nodes: Sequence[str], priority: int) -> bool:
+        """Give up places on `nodes` that are being made for lower priorities; tell if any was."""
+        with self.locked() as ledger:
+            lower = nominations.below(ledger, nodes, priority)
+            for uid in lower:
+                ledger.cancel(uid)
+        return bool(lower)
 
     def release(self, uid: str) -> None:
         """Give a claim up."""
@@ -280,16 +278,6 @@ class Cluster:
     def _hold_on(self, reservation: Reservation) -> None:
         expires = max(reservation.expires_s, self.clock() + self.settings.nomination_s)
         self.ledger.reserve(replace(reservation, expires_s=expires))
-
-    def _is_awaited(self, reservation: Reservation) -> bool:
-        """Tell whether one of its victims is still in its grace period."""
-        now = time.time()
-        for uid in reservation.victims:
-            pod = self.ledger.pod(uid)
-            leaves_at = pod.leaves_at_s if isinstance(pod, PlacedPod) else None
-            if leaves_at is not None and leaves_at + _LATE_S > now:
-                return True
-        return False
 
 
 def _only(before: Reservation) -> Ranking:

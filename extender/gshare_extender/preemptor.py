@@ -97,13 +97,14 @@ class Preemptor:
         patience = self._patience.get(uid, _Patience())
         if time.monotonic() < patience.until_s or not self._is_waiting(uid):
             return
-        grounds = self._grounds(demand)
-        if not _could_help(grounds, demand.pod.spec.priority):
+        if not self._could_help(demand):
             return
         budgets = self._writer.budgets()
         spared: frozenset[str] = frozenset()
         for _ in range(_SETS):
             answer = self._plan(demand, budgets, spared)
+            if answer is None and self._overrule(demand):
+                continue
             if not isinstance(answer, Plan):
                 self._count("waits" if isinstance(answer, Waiting) else "impossible")
                 break
@@ -117,6 +118,18 @@ class Preemptor:
     def _grounds(self, demand: Demand) -> list[Ground]:
         with self._cluster.locked() as ledger:
             return list(ledger.grounds(demand.nodes))
+
+    def _could_help(self, demand: Demand) -> bool:
+        """Tell whether there is anyone of lower priority, or a place that is made for one."""
+        lower = any(
+            pod.priority < demand.pod.spec.priority
+            for ground in self._grounds(demand)
+            for pod in ground.pods.values()
+        )
+        return lower or self._overrule(demand)
+
+    def _overrule(self, demand: Demand) -> bool:
+        return self._cluster.overrule(demand.nodes, demand.pod.spec.priority)
 
     def _is_waiting(self, uid: str) -> bool:
         """Tell whether the pod is still without a place, and without one that is being made."""
@@ -166,7 +179,8 @@ class Preemptor:
         gone = frozenset(pod.uid for pod in (*plan.victims, *plan.leaving))
         expires = self._cluster.clock() + self._cluster.settings.nomination_s
         return self._cluster.nominate(
-            Reservation(request.key, plan.node, placement, expires, gone), plan.holders
+            Reservation(request.key, plan.node, placement, expires, gone, demand.pod.spec.priority),
+            plan.holders,
         )
 
     def _evict(self, victim: PlacedPod, *, is_trial: bool) -> bool:
@@ -226,7 +240,3 @@ class Preemptor:
 
     def _count(self, outcome: str) -> None:
         self._counts.preemptions.labels(outcome).inc()
-
-
-def _could_help(grounds: list[Ground], priority: int) -> bool:
-    return any(pod.priority < priority for ground in grounds for pod in ground.pods.values())

@@ -47,10 +47,13 @@ def urgent(api, name="urgent", quota=100, sm=100, **changes):
     return api.put("pods", gpu_pod(name, str(sm), str(quota), annotations=SMALL, **changes))
 
 
+def picture(scheduler):
+    return json.loads(scheduler.get("/v1/cluster")[1])
+
+
 def wait_seen(scheduler, count):
     def seen():
-        _, text = scheduler.get("/v1/cluster")
-        (gpu,) = json.loads(text)["nodes"][0]["gpus"]
+        (gpu,) = picture(scheduler)["nodes"][0]["gpus"]
         return len(gpu["placements"]) == count
 
     wait_until(seen)
@@ -113,7 +116,7 @@ def test_the_place_is_held_until_the_preemptor_has_it(api, scheduler):
     after = scheduler.filter(urgent(api, "small", 50, 50), ["a"])
 
     assert while_leaving["FailedAndUnresolvableNodes"] == {
-        "a": "GPU is held for a pod of higher priority"
+        "a": "GPU is held for a pod that preempts"
     }
     assert after["NodeNames"] == []
     assert scheduler.filter(pod, ["a"])["NodeNames"] == ["a"]
@@ -158,8 +161,7 @@ def test_nobody_goes_where_a_budget_holds_one_who_is_needed(api, scheduler):
     time.sleep(QUIET_S)
 
     assert evictions(api) == []
-    _, text = scheduler.get("/v1/cluster")
-    assert json.loads(text)["reservations"] == []
+    assert picture(scheduler)["reservations"] == []
 
 
 def test_a_budget_of_the_api_is_kept_without_asking(api, scheduler):
@@ -206,3 +208,21 @@ def test_pods_that_leave_anyway_are_waited_for(api, scheduler):
     time.sleep(QUIET_S)
 
     assert trials(api) == []
+
+
+def test_a_place_that_is_being_made_is_overruled_by_a_higher_priority(api, scheduler):
+    """The victim leaves once, for whoever is first when it has gone."""
+    hold(api, "low", 100)
+    wait_seen(scheduler, 1)
+    assert refused(scheduler, urgent(api, "urgent", priority=10))
+    wait_until(lambda: evictions(api) == ["low"])
+    wait_until(lambda: picture(scheduler)["nodes"][0]["gpus"][0]["placements"][0]["is_leaving"])
+    higher = urgent(api, "higher", priority=20)
+    assert refused(scheduler, higher)
+    wait_until(lambda: not picture(scheduler)["reservations"])
+
+    api.drop("pods", "low", "team")
+    wait_until(lambda: not picture(scheduler)["nodes"][0]["gpus"][0]["placements"])
+
+    assert scheduler.filter(higher, ["a"])["NodeNames"] == ["a"]
+    assert evictions(api) == ["low"]

@@ -58,7 +58,7 @@ class Reservation:
     """A place held for a pod that is not seen on its node yet.
 
     `victims` are the pods that must leave before there is room; while one of them is there,
-    nobody else gets anything of that GPU.
+    nobody else gets anything of that GPU. `priority` is that of the pod they leave for.
     """
 
     uid: str
@@ -66,6 +66,7 @@ class Reservation:
     placement: PodPlacement
     expires_s: float
     victims: frozenset[str] = frozenset()
+    priority: int = 0
 
 
 class RefusalKind(StrEnum):
@@ -74,7 +75,7 @@ class RefusalKind(StrEnum):
     FULL = "GPU rectangles are full"
     MEMORY = "GPU memory is full"
     CLIENTS = "GPU has all its MPS clients"
-    HELD = "GPU is held for a pod of higher priority"
+    HELD = "GPU is held for a pod that preempts"
     CONFLICT = "placements on the GPU conflict"
     UNHEALTHY = "GPU is not healthy"
     UNITS = "node has no vgpu units left"

@@ -58,7 +58,7 @@ cuda = ctypes.CDLL("libcuda.so.1")
 BUSY: Final = (
     _START
     + """
-sm_demand, duration_us = sys.argv[1:] or (1, 1000)
+sm_demand, duration_us = sys.argv[1:] or (1, 500)
 function = kernel(sm_demand, duration_us)
 launch(function)
 say(launching=True)
@@ -66,7 +66,7 @@ while True:  # the hook bounds what is queued, and waits inside the call
     launch(function)
 """
 )
-"""Keeps the GPU busy for ever. Arguments: SM_DEMAND (default 1) and DURATION_US (default 1000)."""
+"""Keeps the GPU busy for ever. Arguments: SM_DEMAND (default 1) and DURATION_US (default 500)."""
 
 CALM: Final = (
     _START

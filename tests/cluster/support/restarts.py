@@ -1,5 +1,6 @@
 """Kills one part of the cluster or of gshare, and sees that it is back."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ from gshare import names
 
 from .scene import Object, node_of, until
 
+_RECONNECTING_S: Final = 3.0
 _COMPONENT: Final = "app.kubernetes.io/name"
 _PROCESSES: Final = {
     "extender": "gshare-extender",
@@ -46,9 +48,13 @@ def part(cluster: Cluster, node: Node, name: str) -> Part:
 
 
 def _start_containerd(node: Node) -> None:
-    """Start it, and wait until it answers: a kubelet comes back to a failed pod after 10-15 s."""
+    """Start it, and wait until the kubelet has found it again.
+
+    A pod that the kubelet tries before then it tries again after 10-15 s, whatever the pod asks.
+    """
     node.containerd.start()
     node.wait_for_containerd()
+    time.sleep(_RECONNECTING_S)
 
 
 def agent_of(cluster: Cluster, node: Node) -> Object:

@@ -1,4 +1,4 @@
-"""The programs of a node's agent: `gshare-deviceplugin plugin`, `daemons` and `mps`."""
+"""The programs of a node's agent: `gshare-deviceplugin registrar`, `plugin`, `daemons`, `mps`."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from gshare import names
 from gshare.errors import GshareError
 from gshare.runtime.native import Native
 
-from .settings import NodeSettings, PluginSettings
+from .settings import NodeSettings, PluginSettings, RegistrarSettings
 
 
 def main() -> None:
@@ -48,10 +48,8 @@ def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:
     settings = PluginSettings(
         node=_node(options),
         node_name=options.node_name,
-        kubelet=options.kubelet_dir,
         pod_resources=options.pod_resources,
         cdi=options.cdi_dir,
-        units_per_gpu=options.units_per_gpu,
         metrics_host=options.metrics_host,
         metrics_port=options.metrics_port,
         kubeconfig=options.kubeconfig,
@@ -61,6 +59,12 @@ def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:
     # to hang the interpreter's end for longer than a pod's grace.
     logging.shutdown()
     os._exit(0)
+
+
+def _registrar(options: argparse.Namespace, stop: threading.Event) -> None:
+    from .registrar import supervise  # noqa: PLC0415
+
+    supervise(RegistrarSettings(_node(options), options.kubelet_dir, options.units_per_gpu), stop)
 
 
 def _daemons(options: argparse.Namespace, stop: threading.Event) -> None:
@@ -86,7 +90,11 @@ def _node(options: argparse.Namespace) -> NodeSettings:
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gshare-deviceplugin", description=__doc__)
     programs = parser.add_subparsers(required=True, metavar="PROGRAM")
-    plugin = programs.add_parser("plugin", help="device plugin, leases and inventory")
+    registrar = programs.add_parser("registrar", help="both resources, registered at the kubelet")
+    _add_node(registrar, environment)
+    _add_registrar(registrar)
+    registrar.set_defaults(program=_registrar)
+    plugin = programs.add_parser("plugin", help="leases and inventory: what a container may have")
     _add_node(plugin, environment)
     _add_plugin(plugin, environment)
     plugin.set_defaults(program=_plugin)
@@ -118,14 +126,18 @@ def _add_node(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -
     )
 
 
+def _add_registrar(parser: argparse.ArgumentParser) -> None:
+    default = RegistrarSettings(NodeSettings())
+    parser.add_argument("--kubelet-dir", type=Path, default=default.kubelet, help="%(default)s")
+    parser.add_argument("--units-per-gpu", type=_positive, default=default.units_per_gpu)
+
+
 def _add_plugin(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     default = PluginSettings(NodeSettings(), "")
     name = environment.get(names.ENV_NODE_NAME) or socket.gethostname().lower()
     parser.add_argument("--node-name", default=name, help="the Node object (%(default)s)")
-    parser.add_argument("--kubelet-dir", type=Path, default=default.kubelet, help="%(default)s")
     parser.add_argument("--pod-resources", type=Path, default=default.pod_resources)
     parser.add_argument("--cdi-dir", type=Path, default=default.cdi, help="%(default)s")
-    parser.add_argument("--units-per-gpu", type=_positive, default=default.units_per_gpu)
     parser.add_argument("--metrics-host", default=default.metrics_host, help="%(default)s")
     parser.add_argument("--metrics-port", type=int, default=default.metrics_port)
     parser.add_argument("--kubeconfig", type=Path, default=None)

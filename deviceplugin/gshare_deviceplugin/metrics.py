@@ -4,7 +4,7 @@
 gshare.names.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -21,7 +21,6 @@ from .door import Door
 from .keeper import Keeper
 from .lease import Lease
 from .metering import Delivered, Meter, Reading
-from .registration import Registration
 
 _STATS_S: Final = 1.0
 _NS: Final = 1e9
@@ -65,7 +64,8 @@ class Sources:
     keeper: Keeper
     door: Door
     meter: Meter
-    registrations: Sequence[Registration]
+    registered: Callable[[], Mapping[str, bool]]
+    """Of each resource, whether the kubelet knows it."""
 
 
 class NodeCollector(Collector):
@@ -98,8 +98,8 @@ class NodeCollector(Collector):
         _add(families, "gshare_starts_total", (), counts.allowed)
         for reason, count in counts.refused.items():
             _add(families, "gshare_starts_refused_total", (reason,), count)
-        for each in self._sources.registrations:
-            _add(families, "gshare_kubelet_registered", (each.resource,), each.is_registered)
+        for resource, is_registered in self._sources.registered().items():
+            _add(families, "gshare_kubelet_registered", (resource,), is_registered)
 
 
 def _family(name: str) -> _Family:

@@ -27,7 +27,7 @@ from .asker import Asker
 from .children import Children
 from .mps_clients import ClientEnder
 from .mps_control import MpsControl
-from .mps_paths import MpsPaths, Readiness, prepare
+from .mps_paths import MpsPaths, prepare, readiness
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def supervise(settings: MpsSettings, stop: threading.Event) -> None:
     children = Children("mps", spawn, _LONGEST_PAUSE_S, _GRACE_S)
     asker = Asker(lambda uuid: MpsControl(MpsPaths(settings.state, uuid)).answers(), _ASK_EVERY_S)
     finder, ender = _Finder(settings), ClientEnder(settings.state)
-    readiness = Readiness(settings.state)
+    answering = readiness(settings.state)
     for thread in (asker, finder, ender):
         thread.start()
     try:
@@ -78,11 +78,11 @@ def supervise(settings: MpsSettings, stop: threading.Event) -> None:
             running = children.running()
             asker.ask(running)
             children.kill(asker.silent())
-            readiness.show({uuid for uuid, pid in asker.answering() if running.get(uuid) == pid})
+            answering.show({uuid for uuid, pid in asker.answering() if running.get(uuid) == pid})
     finally:
         for thread in (asker, finder, ender):
             thread.stop()
-        readiness.show(set())
+        answering.show(set())
         _end(settings.state, children, finder.uuids)
 
 

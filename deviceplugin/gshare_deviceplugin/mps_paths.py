@@ -8,14 +8,13 @@ STATE/mps/<uuid>/ending/<pod uid> a pod whose clients shall be ended; holds when
 """
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gshare.runtime.state import is_locked
+
+from .presence import Presence
 
 _MPS: Final = "mps"
 
@@ -105,19 +104,6 @@ def requests(paths: MpsPaths) -> dict[str, float]:
     return found
 
 
-class Readiness:
-    """Which daemons answer, shown by a lock on their `ready` file: it goes when we go."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self._held: dict[str, int] = {}
-
-    def show(self, answering: Collection[str]) -> None:
-        """Show that the daemons of these GPUs answer, and no others."""
-        for uuid in self._held.keys() - set(answering):
-            os.close(self._held.pop(uuid))
-        for uuid in set(answering) - self._held.keys():
-            file = MpsPaths(self._state, uuid).ready
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._held[uuid] = descriptor
+def readiness(state: Path) -> Presence:
+    """Return where those who keep the daemons show which of them answer."""
+    return Presence(lambda uuid: MpsPaths(state, uuid).ready)

@@ -1,9 +1,8 @@
 """The device plugin: its parts wired together, started in order, and stopped.
 
-The kubelet comes first: both resources are registered, with as many devices as the node had when it
-was last seen, before any GPU or API server is asked, because a kubelet that starts admits running
-pods again and fails those whose resource it does not know. A container that wants to start before
-the rest is there waits at the door.
+The kubelet sees the registrar, another process, which passes starts of containers on to this one.
+So this one may be slow to start, fail and be upgraded: a container that wants to start before GPUs
+and pods are known waits at the entrance, and the kubelet never turns a pod away meanwhile.
 """
 
 import logging
@@ -12,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gshare import names
 from gshare.errors import GshareError
 from gshare.runtime.kube import ApiServer
 from gshare.runtime.native import Native
 
-from . import inventory, libraries, mps_paths, registration
+from . import inventory, libraries, mps_paths, passage
 from .announcement import Announcement
 from .door import Door
 from .inventory import Inventory, InventorySettings
@@ -26,8 +26,7 @@ from .metrics import NodeCollector, Sources
 from .podresources import PodResources
 from .pods import NodePods
 from .records import Records
-from .registration import Registration
-from .servicer import Offer, quota_resource, sm_resource
+from .registrar import registered
 from .settings import PluginSettings
 from .sweeper import Sweeper
 from .web import Web
@@ -72,23 +71,15 @@ class Plugin:
         self._records = Records(settings.node.state)
         self._entrance = _Entrance()
         self._following = threading.Lock()
-        self._offer = Offer(self._records.gpu_count() * settings.units_per_gpu)
-        resources = (
-            sm_resource(self._offer, self._entrance.start),
-            quota_resource(self._offer, self._entrance.check),
-        )
-        self.registrations = tuple(Registration(settings.kubelet, each) for each in resources)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop`; GshareError where it cannot begin."""
-        registration.remove_stale_sockets(self._settings.kubelet)
-        for each in self.registrations:
-            each.start()
-        try:
+        starts = {
+            names.RESOURCE_SM: self._entrance.start,
+            names.RESOURCE_QUOTA: self._entrance.check,
+        }
+        with passage.serving(self._settings.node.state, starts):
             self._run_rest(stop)
-        finally:
-            for each in self.registrations:
-                each.stop()
 
     def _run_rest(self, stop: threading.Event) -> None:
         settings = self._settings
@@ -108,7 +99,7 @@ class Plugin:
         if simulated:
             meter = SimulatedMeter(settings.node.state / "simgpu", native.simgpu)
         api = ApiServer.connect(settings.kubeconfig)
-        parts = _Parts(settings, api, ground, meter, self.registrations)
+        parts = _Parts(settings, api, ground, meter)
         found.on_change(lambda: self._follow(parts))
         found.start()
         try:
@@ -136,7 +127,6 @@ class Plugin:
             count = len(parts.inventory.gpus())
             if count:
                 self._records.write_gpu_count(count)
-                self._offer.set(count * self._settings.units_per_gpu)
         parts.announcement.tell()
         parts.sweeper.tell()
         parts.door.changed()
@@ -146,22 +136,19 @@ class _Parts:
     """What runs once GPUs and the API server are known."""
 
     def __init__(
-        self,
-        settings: PluginSettings,
-        api: ApiServer,
-        ground: Ground,
-        meter: Meter,
-        registrations: Sequence[Registration],
+        self, settings: PluginSettings, api: ApiServer, ground: Ground, meter: Meter
     ) -> None:
         self.inventory: Inventory = ground.inventory
         self._kubelet = PodResources(settings.pod_resources)
         self._pods = NodePods(api, settings.node_name, self._pods_changed)
-        self._registrations = registrations
+        self._state = settings.node.state
         keeper = Keeper(ground)
         self.door = Door(keeper, ground.inventory, self._pods, self._kubelet)
         self.sweeper = Sweeper(keeper, self._pods, self._kubelet, self.door.changed)
         self.announcement = Announcement(api, settings.node_name, ground.inventory)
-        sources = Sources(ground.inventory.gpus, keeper, self.door, meter, registrations)
+        sources = Sources(
+            ground.inventory.gpus, keeper, self.door, meter, lambda: registered(self._state)
+        )
         self._web = Web(
             settings.metrics_host, settings.metrics_port, NodeCollector(sources), self._missing
         )
@@ -190,6 +177,6 @@ class _Parts:
             return "no GPU found"
         if not self._pods.is_ready:
             return "pods not listed"
-        if not all(each.is_registered for each in self._registrations):
+        if not all(registered(self._state).values()):
             return "not registered with the kubelet"
         return ""

@@ -78,10 +78,35 @@ def quota_resource(offer: Offer, start: Callable[[Sequence[str]], None]) -> Reso
     return Resource(names.RESOURCE_QUOTA, offer, lambda _: (), start)
 
 
-class ResourceServicer(deviceplugin_pb2_grpc.DevicePluginServicer):
+class StartServicer(deviceplugin_pb2_grpc.DevicePluginServicer):
+    """Serves starts of containers that have devices of one resource, and nothing else."""
+
+    def __init__(self, resource: str, start: Callable[[Sequence[str]], None]) -> None:
+        self._name = resource
+        self._start = start
+
+    def PreStartContainer(  # noqa: N802
+        self, request: messages.PreStartContainerRequest, context: grpc.ServicerContext
+    ) -> messages.PreStartContainerResponse:
+        """Make ready what the container needs, or say in one line why it must not start now."""
+        try:
+            self._start(request.devices_ids)
+        except GshareError as error:
+            text = " ".join(str(error).split())
+            _log.warning("event=start_refused resource=%s reason=%r", self._name, text)
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
+        except Exception as error:  # noqa: BLE001 (logged, and the kubelet tries again)
+            _log.exception("event=start_failed resource=%s", self._name)
+            text = f"gshare node agent: {type(error).__name__}: {error}"
+            context.abort(grpc.StatusCode.INTERNAL, text)
+        return messages.PreStartContainerResponse()
+
+
+class ResourceServicer(StartServicer):
     """Serves one resource to the kubelet."""
 
     def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.name, resource.start)
         self._resource = resource
         self._streams = 0
         self._lock = threading.Lock()
@@ -135,22 +160,6 @@ class ResourceServicer(deviceplugin_pb2_grpc.DevicePluginServicer):
                 for container in request.container_requests
             ]
         )
-
-    def PreStartContainer(  # noqa: N802
-        self, request: messages.PreStartContainerRequest, context: grpc.ServicerContext
-    ) -> messages.PreStartContainerResponse:
-        """Make ready what the container needs, or say in one line why it must not start now."""
-        try:
-            self._resource.start(request.devices_ids)
-        except GshareError as error:
-            text = " ".join(str(error).split())
-            _log.warning("event=start_refused resource=%s reason=%r", self._resource.name, text)
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
-        except Exception as error:  # noqa: BLE001 (logged, and the kubelet tries again)
-            _log.exception("event=start_failed resource=%s", self._resource.name)
-            text = f"gshare node agent: {type(error).__name__}: {error}"
-            context.abort(grpc.StatusCode.INTERNAL, text)
-        return messages.PreStartContainerResponse()
 
 
 def _lease_device(device_ids: Sequence[str]) -> tuple[str, ...]:

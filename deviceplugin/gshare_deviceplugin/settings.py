@@ -29,21 +29,28 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrarSettings:
+    """How the registrar runs."""
+
+    node: NodeSettings
+    kubelet: Path = Path("/var/lib/kubelet/device-plugins")
+    """The kubelet's folder of plugin sockets."""
+    units_per_gpu: int = 1600
+    """Devices of each resource a GPU: the sums of what rectangles side by side and one after
+    another ask, for 16 functions of 100 %; 16,000 a node cost the kubelet 25 ms a container."""
+
+
+@dataclass(frozen=True, slots=True)
 class PluginSettings:
     """How the device plugin runs."""
 
     node: NodeSettings
     node_name: str
     """The Node object that is ours."""
-    kubelet: Path = Path("/var/lib/kubelet/device-plugins")
-    """The kubelet's folder of plugin sockets."""
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
     """The socket on which the kubelet says whose devices are whose."""
     cdi: Path = Path("/var/run/cdi")
     """Where the runtime reads CDI specs."""
-    units_per_gpu: int = 1600
-    """Devices of each resource a GPU: the sums of what rectangles side by side and one after
-    another ask, for 16 functions of 100 %; 16,000 a node cost the kubelet 25 ms a container."""
     metrics_host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
     metrics_port: int = names.PORT_NODE_AGENT_METRICS
     """Where /metrics, /healthz and /readyz are served; 0 takes a free port."""

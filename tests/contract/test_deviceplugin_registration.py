@@ -59,34 +59,54 @@ def test_a_socket_that_vanished_is_replaced(node) -> None:
     )
 
 
-def test_a_killed_plugin_offers_what_it_had_before_it_finds_gpus(node) -> None:
-    node.kill("plugin")
+def test_a_killed_registrar_offers_what_the_node_had(node) -> None:
+    node.kill("registrar")
     wait_until(lambda: not any(each.is_listening for each in node.kubelet.endpoints.values()))
     before = node.words()
 
-    node.start("plugin")
+    node.start("registrar")
 
     node.kubelet.wait_offered(1600, SOON_S)
     assert "devices=0" not in node.words()[len(before) :]
 
 
-def test_sockets_of_a_killed_plugin_are_removed(node) -> None:
-    node.kill("plugin")
+def test_the_kubelet_does_not_notice_a_plugin_that_is_killed(node) -> None:
+    sockets = {each: node.kubelet.endpoints[each].socket for each in RESOURCES}
 
+    node.kill("plugin")
+    time.sleep(1)
     node.start("plugin")
+    wait_until(node.is_ready)
+
+    assert all(each.is_listening for each in node.kubelet.endpoints.values())
+    assert {each: node.kubelet.endpoints[each].socket for each in RESOURCES} == sockets
+
+
+def test_sockets_of_a_killed_registrar_are_removed(node) -> None:
+    node.kill("registrar")
+
+    node.start("registrar")
 
     node.kubelet.wait_offered(1600, SOON_S)
     sockets = {each.socket for each in node.kubelet.endpoints.values()}
     assert set(node.kubelet.plugins.glob("gshare-*")) == sockets
 
 
-def test_the_socket_of_a_plugin_that_is_told_to_stop_goes_with_it(node) -> None:
+def test_the_socket_of_a_registrar_that_is_told_to_stop_goes_with_it(node) -> None:
     began_s = time.monotonic()
 
-    node.kill("plugin", 15)
+    node.kill("registrar", 15)
 
     assert time.monotonic() - began_s < 3
     assert not list(node.kubelet.plugins.glob("gshare-*"))
+
+
+def test_the_plugin_is_ready_while_the_kubelet_knows_both(node) -> None:
+    wait_until(node.is_ready)
+
+    node.kill("registrar")
+
+    wait_until(lambda: not node.is_ready())
 
 
 def test_more_gpus_offer_more() -> None:

@@ -1,8 +1,11 @@
 """Whatever dies while pods run: leases stay, none is given twice, new pods start soon."""
 
 import signal
+import time
 from collections.abc import Iterator
+from concurrent import futures
 
+import grpc
 import pytest
 from tests.support import gpu_pods
 from tests.support.fake_api_server import wait_until
@@ -49,6 +52,30 @@ def test_a_killed_plugin_finds_its_leases_and_ends_those_that_are_over(node) -> 
     assert node.leases["stays"] == before
     assert (node.folder(before) / names.FILE_COUNTERS).stat().st_ino == inode
     assert len(list(node.cdi.glob("*.json"))) == 1
+
+
+def test_a_pod_that_comes_while_the_plugin_is_dead_starts_when_it_is_back(node) -> None:
+    """The kubelet is answered all the time: no pod is turned away for good."""
+    node.kill("plugin")
+    node.api.put("pods", gpu_pods.pod("late", sm=12, quota=40, gpu=node.gpus[0]))
+    container = node.kubelet.admit("team", "late", 12, 40)
+    with futures.ThreadPoolExecutor() as pool:
+        starting = pool.submit(node.kubelet.start, container)
+        time.sleep(1)
+
+        node.start("plugin")
+
+        starting.result(20)
+    assert set(node.leases) == {"late"}
+
+
+def test_a_plugin_that_stays_away_is_told_in_the_pods_event(node) -> None:
+    node.kill("plugin")
+    node.api.put("pods", gpu_pods.pod("late", sm=12, quota=40, gpu=node.gpus[0]))
+    container = node.kubelet.admit("team", "late", 12, 40)
+
+    with pytest.raises(grpc.RpcError, match="device plugin does not answer"):
+        node.kubelet.start(container)
 
 
 def test_a_container_waits_for_a_token_daemon_that_was_killed(node) -> None:

@@ -245,8 +245,8 @@ def test_mps_learns_when_a_terminating_pod_is_killed(node) -> None:
     """An MPS client that is killed with work outstanding may hang its neighbours."""
     paths = mps_paths.MpsPaths(node.state, node.gpus[0])
     mps_paths.prepare(paths)
-    readiness = mps_paths.Readiness(node.state)
-    readiness.show({paths.uuid})
+    answering = mps_paths.readiness(node.state)
+    answering.show({paths.uuid})
     node.kubelet.start(placed(node, uid="dddddddd-4"))
     pod = node.api.find("pods", "team", "resnet-0")
 
@@ -254,4 +254,4 @@ def test_mps_learns_when_a_terminating_pod_is_killed(node) -> None:
     node.api.put("pods", pod)
 
     wait_until(lambda: mps_paths.requests(paths) == {"dddddddd-4": 1795478430.0})
-    readiness.show(set())
+    answering.show(set())

@@ -11,7 +11,7 @@ from tests.support.daemon import eventually
 from gshare_deviceplugin import mps_paths
 from gshare_deviceplugin.mps_clients import LEAD_S, ClientEnder
 from gshare_deviceplugin.mps_control import MpsControl, MpsError
-from gshare_deviceplugin.mps_paths import MpsPaths, Readiness
+from gshare_deviceplugin.mps_paths import MpsPaths, readiness
 
 UID = "0c6a4e1e-89ab-4cde-8f01-23456789abcd"
 SERVER = 4711
@@ -59,10 +59,10 @@ def pod_process() -> Iterator[int]:
 def paths(tmp_path: Path) -> Iterator[MpsPaths]:
     found = MpsPaths(tmp_path, "GPU-0")
     mps_paths.prepare(found)
-    readiness = Readiness(tmp_path)
-    readiness.show({"GPU-0"})
+    answering = readiness(tmp_path)
+    answering.show({"GPU-0"})
     yield found
-    readiness.show(())
+    answering.show(())
 
 
 def test_only_the_clients_of_the_pod_are_ended(paths: MpsPaths, pod_process: int) -> None:

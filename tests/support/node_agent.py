@@ -27,7 +27,7 @@ NODE = "node-a"
 
 
 class NodeAgent:
-    """`gshare-deviceplugin plugin` and `daemons` for one FakeKubelet and one FakeApiServer."""
+    """The programs of `gshare-deviceplugin` for one FakeKubelet and one FakeApiServer."""
 
     def __init__(self, kubelet: FakeKubelet, api: FakeApiServer) -> None:
         self.kubelet = kubelet
@@ -42,8 +42,8 @@ class NodeAgent:
         self._kubeconfig = api.kubeconfig(self.root)
 
     def start(self, *programs: str) -> None:
-        """Start the programs that do not run; both where none is named."""
-        for program in programs or ("daemons", "plugin"):
+        """Start the programs that do not run; all but MPS where none is named."""
+        for program in programs or ("registrar", "daemons", "plugin"):
             self._running[program] = self._spawn(program)
 
     def kill(self, program: str, number: int = signal.SIGKILL) -> None:
@@ -122,10 +122,12 @@ class NodeAgent:
         command += ["--state-dir", str(self.state), "--simulate", self.simulate]
         command += ["--time-scale", str(self.time_scale)]
         if program == "plugin":
-            command += ["--node-name", NODE, "--kubelet-dir", str(self.kubelet.plugins)]
+            command += ["--node-name", NODE]
             command += ["--pod-resources", str(self.kubelet.pod_resources)]
             command += ["--cdi-dir", str(self.cdi), "--kubeconfig", str(self._kubeconfig)]
             command += ["--metrics-host", "127.0.0.1", "--metrics-port", "0"]
+        if program == "registrar":
+            command += ["--kubelet-dir", str(self.kubelet.plugins)]
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 command,

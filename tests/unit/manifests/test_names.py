@@ -12,7 +12,7 @@ from tests.cluster import images
 
 from gshare import names
 from gshare_deviceplugin.__main__ import _parser
-from gshare_deviceplugin.settings import NodeSettings, PluginSettings
+from gshare_deviceplugin.settings import NodeSettings, PluginSettings, RegistrarSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -209,12 +209,22 @@ def test_the_agents_arguments_and_variables_are_known():
 def test_the_plugin_finds_its_folders_and_port_mounted():
     settings = PluginSettings(NodeSettings(), "")
     plugin = container(names.PART_NODE_AGENT, "plugin")
-    mounts = {Path(mount["mountPath"]) for mount in plugin["volumeMounts"]}
 
-    needed = {settings.node.state, settings.kubelet, settings.pod_resources.parent, settings.cdi}
+    needed = {settings.node.state, settings.pod_resources.parent, settings.cdi}
 
-    assert needed <= mounts
+    assert needed <= mounts_of(plugin)
     assert plugin["ports"][0]["containerPort"] == settings.metrics_port
+
+
+def test_the_registrar_finds_its_folders_mounted():
+    settings = RegistrarSettings(NodeSettings())
+    registrar = container(names.PART_NODE_AGENT, "registrar")
+
+    assert {settings.node.state, settings.kubelet} <= mounts_of(registrar)
+
+
+def mounts_of(found):
+    return {Path(mount["mountPath"]) for mount in found["volumeMounts"]}
 
 
 def test_the_extender_listens_where_schedulers_ask():

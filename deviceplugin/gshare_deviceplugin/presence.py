@@ -17,12 +17,19 @@ class Presence:
         self._held: dict[str, int] = {}
 
     def show(self, present: Collection[str]) -> None:
-        """Show these things, and no others."""
+        """Show these things, and no others. What another process shows already is left to it."""
         for name in self._held.keys() - set(present):
             os.close(self._held.pop(name))
         for name in set(present) - self._held.keys():
-            file = self._file_of(name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock(name)
+
+    def _lock(self, name: str) -> None:
+        file = self._file_of(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
             self._held[name] = descriptor

@@ -199,7 +199,7 @@ def test_a_new_pod_of_the_same_name_gets_its_own_limits(node) -> None:
 
     node.kubelet.start(second)
 
-    assert node.leases["resnet-0"].pod_uid == "bbbbbbbb-2"
+    wait_until(lambda: [each.pod_uid for each in node.leases.values()] == ["bbbbbbbb-2"])
     assert node.limits(node.leases["resnet-0"]).sm_percent == 30
 
 

@@ -44,7 +44,8 @@ class NodeAgent:
     def start(self, *programs: str) -> None:
         """Start the programs that do not run; all but MPS where none is named."""
         for program in programs or ("registrar", "daemons", "plugin"):
-            self._running[program] = self._spawn(program)
+            if program not in self._running:
+                self._running[program] = self._spawn(program)
 
     def kill(self, program: str, number: int = signal.SIGKILL) -> None:
         """End one program, by default without warning."""

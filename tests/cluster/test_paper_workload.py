@@ -15,8 +15,9 @@ from tests.cluster.support.workloads import PAPER, Ask, Object
 ORDERS = 20
 SEED = 2023
 LEAST_KEPT_PERCENT = 97
-MEASURED_S = 2.5
-ATTEMPTS = 4
+MEASURED_S = 6.4
+"""40 windows: one that begins late shifts those after it, so a cut one is 1 % of the whole."""
+ATTEMPTS = 3
 
 
 def _orders() -> Iterator[str]:

@@ -11,11 +11,12 @@ of a pod that was filtered and not bound; its bind finds a place anew, or fails 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gshare import preemption
 from gshare.annotations import PodPlacement
 from gshare.ledger import (
     Candidate,
@@ -166,6 +167,14 @@ class Cluster:
             passing.is_refused = not ranking.candidates
             passing.is_uncertain = False
             return ranking
+
+    def could_take(self, request: Request, node: str, victims: Collection[str]) -> bool:
+        """Tell whether `node` takes a pod once `victims` (UIDs) and those that leave are gone."""
+        with self.locked() as ledger:
+            if isinstance(ledger.fit(request, node), Candidate):
+                return True
+            grounds = list(ledger.grounds((node,)))
+        return preemption.is_enough(grounds, request, victims, time.time())
 
     def offered(self, uid: str) -> tuple[str, ...]:
         """Return the nodes that were offered to a pod, best first."""

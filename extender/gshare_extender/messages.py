@@ -39,6 +39,32 @@ class HostPriority(msgspec.Struct, frozen=True, rename="pascal"):
     score: int
 
 
+class Victim(msgspec.Struct, frozen=True):
+    """A pod that the scheduler would evict; its own message has more."""
+
+    uid: str = msgspec.field(name="UID")
+
+
+class MetaVictims(msgspec.Struct, frozen=True, rename="pascal"):
+    """Whom the scheduler would evict on one node."""
+
+    pods: list[Victim] | None = None
+    num_pdb_violations: int = msgspec.field(name="NumPDBViolations", default=0)
+
+
+class PreemptionArgs(msgspec.Struct, frozen=True, rename="pascal"):
+    """What preempt is asked: whom the scheduler would evict for a pod, by node."""
+
+    pod: Pod
+    node_name_to_meta_victims: dict[str, MetaVictims] | None = None
+
+
+class PreemptionResult(msgspec.Struct, frozen=True, rename="pascal"):
+    """The nodes on which that helps, with the same victims."""
+
+    node_name_to_meta_victims: Mapping[str, MetaVictims]
+
+
 class BindingArgs(msgspec.Struct, frozen=True, rename="pascal"):
     """Which pod goes to which node."""
 

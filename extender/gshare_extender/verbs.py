@@ -14,7 +14,7 @@ from gshare.runtime.kube import Pod
 
 from . import reading
 from .cluster import Cluster
-from .messages import FilterArgs, FilterResult, HostPriority
+from .messages import FilterArgs, FilterResult, HostPriority, PreemptionArgs, PreemptionResult
 
 BEST_SCORE = 10
 _NODE_CACHE = (
@@ -33,9 +33,10 @@ class Demand:
 
 
 class Verbs:
-    """Answers filter and prioritize. `trouble` says why nothing can be answered; empty if it can.
+    """Answers filter, prioritize and preempt.
 
-    `refused` is told each pod that no node takes.
+    `trouble` says why nothing can be answered; empty if it can. `refused` is told each
+    pod that no node takes.
     """
 
     def __init__(
@@ -74,6 +75,26 @@ class Verbs:
             HostPriority(node, max(0, BEST_SCORE - places.get(node, BEST_SCORE)))
             for node in args.node_names or ()
         ]
+
+    def preempt(self, args: PreemptionArgs) -> PreemptionResult:
+        """Return the nodes where the scheduler's victims leave room for the rectangle too.
+
+        It evicts for resources that it counts itself; elsewhere they would go in vain.
+        """
+        asked = args.node_name_to_meta_victims or {}
+        try:
+            request = None if self._trouble() else reading.request(args.pod)
+        except InputError:
+            request = None
+        if request is None:
+            return PreemptionResult({})
+        return PreemptionResult(
+            {
+                node: victims
+                for node, victims in asked.items()
+                if self._cluster.could_take(request, node, {pod.uid for pod in victims.pods or ()})
+            }
+        )
 
 
 def _only(node: str, nodes: Sequence[str]) -> FilterResult:

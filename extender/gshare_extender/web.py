@@ -17,7 +17,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from . import messages, views
 from .binder import Binder, BindError
 from .cluster import Cluster
-from .messages import BindingArgs, BindingResult, FilterArgs, FilterResult, MessageError
+from .messages import (
+    BindingArgs,
+    BindingResult,
+    FilterArgs,
+    FilterResult,
+    MessageError,
+    PreemptionArgs,
+)
 from .metrics import Counts
 from .settings import Address
 from .verbs import Verbs
@@ -70,6 +77,7 @@ def scheduler_app(pages: Pages, verbs: Verbs, binder: Binder, counts: Counts) ->
     answers: Mapping[str, Callable[[bytes], object]] = {
         "filter": lambda body: verbs.filter(messages.decode(body, FilterArgs)),
         "prioritize": lambda body: verbs.prioritize(messages.decode(body, FilterArgs)),
+        "preempt": lambda body: verbs.preempt(messages.decode(body, PreemptionArgs)),
         "bind": lambda body: _bind(binder, counts, messages.decode(body, BindingArgs)),
     }
     for verb, answer in answers.items():

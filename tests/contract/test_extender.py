@@ -78,6 +78,34 @@ def test_a_pod_goes_the_whole_way(api, scheduler):
     wait_until(lambda: [each["pod"] for each in placements(scheduler)] == ["p"])
 
 
+def test_victims_that_the_scheduler_chose_for_want_of_cpu_must_leave_room_for_the_rectangle(
+    api, scheduler
+):
+    """On a node whose GPU would still be full they would go in vain."""
+    create(api, "full", "100", "60", node="a", placement=placement("a", 100, 60))
+    create(api, "half", "100", "40", node="b", placement=placement("b", 100, 40))
+    wait_until(lambda: placements(scheduler, "a") and placements(scheduler, "b"))
+    pod = create(api, "p", "100", "50", priority=10)
+
+    kept = scheduler.preempt(pod, {"a": ["uid-some"], "b": ["uid-some"]})
+
+    assert kept == {"b": ["uid-some"]}
+
+
+def test_victims_that_hold_the_gpu_themselves_make_room(api, scheduler):
+    create(api, "full", "100", "60", node="a", placement=placement("a", 100, 60))
+    wait_until(lambda: placements(scheduler, "a"))
+    pod = create(api, "p", "100", "50", priority=10)
+
+    assert scheduler.preempt(pod, {"a": ["uid-full"]}) == {"a": ["uid-full"]}
+
+
+def test_a_pod_with_wrong_limits_preempts_nobody(api, scheduler):
+    pod = create(api, "p", "100", None, priority=10)
+
+    assert scheduler.preempt(pod, {"a": ["uid-some"]}) == {}
+
+
 def test_a_bind_that_is_repeated_succeeds_without_a_second_binding(api, scheduler):
     pod = create(api)
     scheduler.filter(pod, ["a", "b"])

@@ -109,6 +109,16 @@ class SchedulerSide:
         answer = self._ask("prioritize", {"Pod": pod, "Nodes": None, "NodeNames": nodes})
         return {entry["Host"]: entry["Score"] for entry in answer}
 
+    def preempt(self, pod: Object, victims: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Return the nodes that remain of those proposed, each with its victims' UIDs."""
+        proposed = {
+            node: {"Pods": [{"UID": uid} for uid in uids], "NumPDBViolations": 0}
+            for node, uids in victims.items()
+        }
+        args = {"Pod": pod, "NodeNameToVictims": None, "NodeNameToMetaVictims": proposed}
+        kept = self._ask("preempt", args)["NodeNameToMetaVictims"]
+        return {node: [pod["UID"] for pod in each["Pods"]] for node, each in kept.items()}
+
     def bind(self, pod: Object, node: str) -> str:
         """Return the error of a bind; empty where it succeeded."""
         meta = pod["metadata"]

@@ -20,12 +20,13 @@ the youngest two go. If a budget allows only one of the three to go, the level i
 is that one and the pod of priority 5.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from gshare.layout import Verdicts
 from gshare.ledger import Ground, PlacedPod
+from gshare.placement import Request
 
 from .site import Budget, Demand, Plan, Site, Waiting
 
@@ -59,6 +60,22 @@ def plan(
         if victims:
             plans.append(_plan(site, victims))
     return _cheapest(plans)
+
+
+def is_enough(
+    grounds: Iterable[Ground], request: Request, victims: Collection[str], now_s: float
+) -> bool:
+    """Tell whether `request` fits one of `grounds` once `victims` (UIDs) are gone.
+
+    For victims that somebody else has chosen, such as kube-scheduler for want of processors.
+    """
+    demand, verdicts = Demand(request, 0), Verdicts()
+    return any(
+        Site(ground, demand, (), verdicts, now_s).fits_without(
+            [pod for uid, pod in ground.pods.items() if uid in victims and pod.leaves_at_s is None]
+        )
+        for ground in grounds
+    )
 
 
 def _cheapest(plans: list[Plan]) -> Plan | None:

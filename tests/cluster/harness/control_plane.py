@@ -230,6 +230,7 @@ def _default_configuration() -> dict[str, Any]:
                 "urlPrefix": EXTENDER_URL,
                 "filterVerb": "filter",
                 "prioritizeVerb": "prioritize",
+                "preemptVerb": "preempt",
                 "bindVerb": "bind",
                 "weight": 100,
                 "nodeCacheCapable": True,

@@ -48,7 +48,7 @@ def test_three_deployments_share_one_gpu_and_each_pod_gets_its_quota(
     agreement(cluster)
 
 
-@pytest.mark.parametrize("order", _orders())
+@pytest.mark.parametrize("order", tuple(_orders()))
 def test_any_order_of_creation_fits_one_gpu_and_keeps_every_quota(
     cluster: Cluster, scene: Scene, meter: Meter, figures: Figures, order: str
 ) -> None:

@@ -12,6 +12,7 @@ from gshare import names
 from .scene import Object, node_of, until
 
 _RECONNECTING_S: Final = 3.0
+_REGISTERING_S: Final = 0.5
 _COMPONENT: Final = "app.kubernetes.io/name"
 _PROCESSES: Final = {
     "extender": "gshare-extender",
@@ -21,7 +22,10 @@ _PROCESSES: Final = {
     "kubelet": "kubelet-{}",
     "containerd": "containerd-{}",
 }
-PARTS: Final = ("plugin", "token daemon", *_PROCESSES)
+# Containers of the node agent; the kubelet starts them again.
+_CONTAINERS: Final = ("plugin", "registrar")
+_KUBELET_SOCKET: Final = "var/lib/kubelet/device-plugins/kubelet.sock"
+PARTS: Final = (*_CONTAINERS, "token daemon", *_PROCESSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +41,38 @@ class Part:
 
 def part(cluster: Cluster, node: Node, name: str) -> Part:
     """Return one that may die by its name in PARTS; of nodes' parts, that of `node`."""
-    if name == "plugin":
-        return Part(name, lambda: _kill_plugin(cluster, node), lambda: None)
+    if name in _CONTAINERS:
+        return Part(name, lambda: _kill_container(cluster, node, name), lambda: None)
     if name == "token daemon":
         return Part(name, lambda: _kill_token_daemons(cluster, node), lambda: None)
     process = cluster.processes[_PROCESSES[name].format(node.index)]
     if name == "containerd":
         return Part(name, process.kill, lambda: _start_containerd(node))
+    if name == "kubelet":
+        return Part(name, process.kill, lambda: _start_kubelet(node))
     return Part(name, process.kill, process.start, name in {"API server", "etcd"})
 
 
 def _start_containerd(node: Node) -> None:
-    """Start it, and wait until the kubelet has found it again.
+    """Start it, and wait until the kubelet has surely found it again.
 
     A pod that the kubelet tries before then it tries again after 10-15 s, whatever the pod asks.
     """
     node.containerd.start()
     node.wait_for_containerd()
     time.sleep(_RECONNECTING_S)
+
+
+def _start_kubelet(node: Node) -> None:
+    """Start it, and wait until it takes device plugins.
+
+    Usually that is 0.2 s, but 6 s or more where it first looks for a container that is gone.
+    """
+    socket = node.machine.root / _KUBELET_SOCKET
+    before = socket.stat().st_ctime_ns
+    node.kubelet.start()
+    until(lambda: socket.stat().st_ctime_ns != before, "the kubelet takes device plugins")
+    time.sleep(_REGISTERING_S)
 
 
 def agent_of(cluster: Cluster, node: Node) -> Object:
@@ -67,9 +85,8 @@ def agent_of(cluster: Cluster, node: Node) -> Object:
     raise LookupError(f"{node.name} has no node agent")
 
 
-def _kill_plugin(cluster: Cluster, node: Node) -> None:
-    """Kill the container that serves the device plugin; the kubelet starts it again."""
-    container = _container(agent_of(cluster, node), "plugin")
+def _kill_container(cluster: Cluster, node: Node, name: str) -> None:
+    container = _container(agent_of(cluster, node), name)
     node.ctr("tasks", "kill", "--signal", "SIGKILL", container)
 
 

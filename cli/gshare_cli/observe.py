@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gshare.layout import Layout
-from gshare.runtime import local_node, tokend
+from gshare.runtime import layouts, tokend
 from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
 
 from . import gpus
@@ -56,8 +56,8 @@ def look(settings: SessionSettings) -> Machine:
         if node is None or not runs:
             return nothing
         sources = gpus.open_gpus(state, node, settings.native)
-        layouts = {gpu.uuid: local_node.read_layout(state, gpu.uuid) for gpu in sources.gpus}
-    return Machine(runs, sources.gpus, layouts, node.simulated, sources, state)
+        written = {gpu.uuid: layouts.read(state.gpu(gpu.uuid)) for gpu in sources.gpus}
+    return Machine(runs, sources.gpus, written, node.simulated, sources, state)
 
 
 def pid_of(run: RunRecord, lease: LeaseRecord) -> int | None:

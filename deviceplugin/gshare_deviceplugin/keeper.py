@@ -31,6 +31,7 @@ from gshare import layout, names
 from gshare.annotations import NodeGpu
 from gshare.errors import GshareError
 from gshare.layout import Layout, Verdicts
+from gshare.lease import limits_of
 from gshare.runtime import leases
 from gshare.wire import Limits
 
@@ -182,7 +183,7 @@ class Keeper:
         if arranged != written:
             self._records.write_layout(uuid, arranged)
         window_us = self._ground.inventory.window_us
-        return held, [lease.limits(e, arranged.slices(e.lease_id), window_us) for e in held]
+        return held, [limits_of(e, arranged.slices(e.lease_id), window_us) for e in held]
 
     def _write_spec(self, held: Lease, limits: Limits) -> None:
         """Write the CDI spec of a lease that is still there, unless it is written."""

@@ -18,7 +18,6 @@ from gshare.annotations import NodeGpu, PodPlacement, decode_placement
 from gshare.errors import InputError
 from gshare.layout import Layout, Verdicts
 from gshare.rectangles import Size
-from gshare.wire import Limits, Slice, queue_budget_us
 from gshare.workload import pods
 
 DIGEST_LETTERS: Final = 32
@@ -151,21 +150,6 @@ def numbered(lease: Lease, last_start: int, taken: Collection[str]) -> Lease:
     while _lease_id(lease.pod_uid, start) in taken:
         start += 1
     return replace(lease, lease_id=_lease_id(lease.pod_uid, start), start=start)
-
-
-def limits(lease: Lease, slices: Iterable[layout.Slice], window_us: int) -> Limits:
-    """Return what a lease's page says; `slices` are its pieces of the window, by its layout."""
-    return Limits(
-        lease_id=lease.lease_id,
-        gpu_uuid=lease.gpu_uuid,
-        sm_percent=lease.sm_percent,
-        quota_request_percent=lease.quota_request_percent,
-        quota_limit_percent=lease.quota_limit_percent,
-        slices=tuple(Slice(start, width) for start, width in slices),
-        memory_limit_bytes=lease.memory_bytes,
-        window_us=window_us,
-        queue_budget_us=queue_budget_us(window_us),
-    )
 
 
 def quota_limit(pod: Mapping[str, Any], lease: Lease) -> int:

@@ -13,15 +13,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gshare.layout import Layout
-from gshare.rectangles import Rectangle
+from gshare.runtime import layouts
 from gshare.runtime.state import write_atomically
 
 from .lease import Lease, Owner
-
-_LAYOUT: Final = "layout.json"
 
 _log = logging.getLogger(__name__)
 
@@ -69,21 +67,14 @@ class Records:
     def layout(self, uuid: str) -> Layout:
         """Return the layout last written for a GPU; empty where there is none that can be read."""
         try:
-            raw = json.loads((self.gpu(uuid) / _LAYOUT).read_text())
-            return Layout(tuple((key, Rectangle(*place)) for key, place in raw.items()))
-        except FileNotFoundError:
-            return Layout()
+            return layouts.read(self.gpu(uuid))
         except (ValueError, TypeError, AttributeError) as error:
             _log.warning("event=layout_unreadable gpu=%s error=%r", uuid, str(error))
             return Layout()
 
     def write_layout(self, uuid: str, layout: Layout) -> None:
         """Write where the leases of a GPU lie."""
-        self.gpu(uuid).mkdir(parents=True, exist_ok=True)
-        places = {
-            key: [place.x, place.y, place.width, place.height] for key, place in layout.places
-        }
-        write_atomically(self.gpu(uuid) / _LAYOUT, json.dumps(places))
+        layouts.write(self.gpu(uuid), layout)
 
     def gpu_count(self) -> int:
         """Return how many GPUs the node had when last seen; 0 where that is not known."""

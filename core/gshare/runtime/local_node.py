@@ -13,7 +13,6 @@ a killed run left undone, and runs before every change.
 """
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -21,17 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gshare import layout, placement, wire
+from gshare import layout, placement
 from gshare.errors import GshareError
-from gshare.rectangles import Rectangle, Size
-from gshare.wire import Limits, Slice
+from gshare.lease import limits_of
+from gshare.rectangles import Size
+from gshare.wire import Limits
 
-from . import daemons, leases, processes
+from . import daemons, layouts, leases, processes
 from .daemons import TokenDaemons
-from .state import LeaseRecord, Run, StateDirectory, write_atomically
+from .state import LeaseRecord, Run, StateDirectory
 
 LONGEST_LEASE_ID: Final = 39
-_LAYOUT: Final = "layout.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ class LocalNode:
             _snapshot(
                 gpu,
                 [lease for lease in live if lease.gpu_uuid == uuid],
-                read_layout(self._state, uuid),
+                layouts.read(self._state.gpu(uuid)),
                 self._verdicts,
             )
             for uuid, gpu in self._gpus.items()
@@ -175,20 +174,14 @@ class LocalNode:
 
     def _write_layouts(self, snapshots: Iterable[placement.Snapshot]) -> None:
         for snapshot in snapshots:
-            folder = self._state.gpu(snapshot.gpu.uuid)
-            folder.mkdir(parents=True, exist_ok=True)
-            places = {
-                key: [place.x, place.y, place.width, place.height]
-                for key, place in snapshot.layout.places
-            }
-            write_atomically(folder / _LAYOUT, json.dumps(places))
+            layouts.write(self._state.gpu(snapshot.gpu.uuid), snapshot.layout)
 
     def _settle(self) -> None:
         """Make the folders and timetables of all GPUs agree with the ledger."""
         live = {lease.lease_id: lease for lease in live_leases(self._state)}
         for uuid, arranged in self._layouts().items():
             wanted = [
-                _limits(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
+                limits_of(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
             ]
             self._settle_gpu(self._state.gpu(uuid), wanted)
 
@@ -207,15 +200,6 @@ def live_leases(state: StateDirectory) -> tuple[LeaseRecord, ...]:
     return tuple(
         lease for record, is_alive in state.records() if is_alive for lease in record.leases
     )
-
-
-def read_layout(state: StateDirectory, uuid: str) -> layout.Layout:
-    """Return the layout last written for a GPU; it may name leases that have ended."""
-    try:
-        raw = json.loads((state.gpu(uuid) / _LAYOUT).read_text())
-    except FileNotFoundError:
-        return layout.Layout()
-    return layout.Layout(tuple((key, Rectangle(*place)) for key, place in raw.items()))
 
 
 def _snapshot(
@@ -266,19 +250,4 @@ def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
         quota_request_percent=demand.quota_request_percent,
         quota_limit_percent=demand.quota_limit_percent,
         memory_bytes=placed.memory_bytes,
-    )
-
-
-def _limits(lease: LeaseRecord, slices: tuple[layout.Slice, ...], window_us: int) -> Limits:
-    """Return a lease's limits."""
-    return Limits(
-        lease_id=lease.lease_id,
-        gpu_uuid=lease.gpu_uuid,
-        sm_percent=lease.sm_percent,
-        quota_request_percent=lease.quota_request_percent,
-        quota_limit_percent=lease.quota_limit_percent,
-        slices=tuple(Slice(start, width) for start, width in slices),
-        memory_limit_bytes=lease.memory_bytes,
-        window_us=window_us,
-        queue_budget_us=wire.queue_budget_us(window_us),
     )

@@ -8,6 +8,7 @@ from tests.support.gpu_pods import GIB, GPU, node_gpu
 
 from gshare import names
 from gshare.layout import Layout, Verdicts
+from gshare.lease import limits_of
 from gshare.rectangles import Rectangle
 from gshare_deviceplugin import lease
 from gshare_deviceplugin.lease import Lease, Owner, Refusal
@@ -162,7 +163,7 @@ def test_every_start_has_an_id_of_its_own() -> None:
 
 
 def test_limits_say_what_the_lease_holds() -> None:
-    made = lease.limits(held("a"), [(20, 60)], 400_000)
+    made = limits_of(held("a"), [(20, 60)], 400_000)
 
     assert (made.lease_id, made.sm_percent, made.slices[0].start_percent) == ("a", 50, 20)
     assert (made.window_us, made.queue_budget_us) == (400_000, 5_000)

@@ -11,6 +11,7 @@ import gshare_simgpu
 from gshare import names
 from gshare.errors import GshareError, InputError
 from gshare.runtime import tokend
+from gshare.runtime.metering import Delivered, Reading, by_daemon
 from gshare.runtime.native import Native
 from gshare.runtime.state import StateDirectory, write_atomically
 
@@ -64,16 +65,6 @@ class NodeFile:
         return cls(**raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One GPU's growing counters; `accounts` has GPU time and memory by lease id."""
-
-    now_ns: int
-    busy_ns: int
-    sm_time_ns: int
-    accounts: dict[str, tuple[int, int]]
-
-
 class LocalGpus(Protocol):
     """GPUs that processes on this machine can use."""
 
@@ -110,10 +101,11 @@ class SimulatedGpus:
     def read(self, uuid: str) -> Reading:
         """Return the simulator's own counters, which know nothing of hook and daemon."""
         counters = self._node.counters(uuid)
-        accounts = {
-            account.label: (account.busy_ns, account.memory_bytes) for account in counters.accounts
+        leases = {
+            account.label: Delivered(account.busy_ns, account.memory_bytes)
+            for account in counters.accounts
         }
-        return Reading(counters.now_ns, counters.busy_ns, counters.sm_time_ns, accounts)
+        return Reading(counters.now_ns, counters.busy_ns, counters.sm_time_ns, leases)
 
 
 def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> NodeFile:
@@ -194,18 +186,7 @@ def _count_of_real(found: int, asked: int | None) -> int:
 
 
 def metered(stats: tokend.Stats | None, gpu: GpuView) -> Reading:
-    """Return a real GPU's counters as the token daemon meters them; zero while it is away.
-
-    Of holders that run side by side it knows each one's time and not the union: utilisation is
-    their sum, and occupancy takes every partition for fully used. Both are upper bounds.
-    """
+    """Return a real GPU's counters as the token daemon meters them; zero while it is away."""
     if stats is None:
-        return Reading(time.monotonic_ns(), 0, 0, {})
-    return Reading(
-        now_ns=stats.gpu.now_ns,
-        busy_ns=sum(lease.used_ns for lease in stats.leases),
-        sm_time_ns=sum(
-            lease.used_ns * lease.sm_percent * gpu.sm_count // 100 for lease in stats.leases
-        ),
-        accounts={lease.lease_id: (lease.used_ns, lease.memory_bytes) for lease in stats.leases},
-    )
+        return Reading(time.monotonic_ns(), 0, 0)
+    return by_daemon(stats, gpu.sm_count)

@@ -10,6 +10,7 @@ from gshare.layout import Layout
 from gshare.runtime import local_node, processes, tokend
 from gshare.runtime.daemons import TokenDaemons
 from gshare.runtime.local_node import Admission, Demand, LocalNode
+from gshare.runtime.metering import Delivered
 from gshare.runtime.native import Native
 from gshare.runtime.state import LeaseRecord, Run, StateDirectory
 
@@ -167,7 +168,7 @@ class Node:
             sm_time_ns=reading.sm_time_ns,
             max_concurrent_sm_percent=self._most_concurrent.get(gpu.uuid, 0),
             leases=tuple(
-                usage.LeaseCounters(lease_id, *reading.accounts.get(lease_id, (0, 0)))
+                _lease_counters(lease_id, reading.leases.get(lease_id, Delivered()))
                 for lease_id in ours
             ),
         )
@@ -179,3 +180,7 @@ class Node:
             most = max(self._most_concurrent.get(uuid, 0), stats.gpu.max_concurrent_sm_percent)
             self._most_concurrent[uuid] = most
         return stats
+
+
+def _lease_counters(lease_id: str, got: Delivered) -> usage.LeaseCounters:
+    return usage.LeaseCounters(lease_id, got.gpu_ns, got.memory_bytes)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from gshare.layout import Layout
 from gshare.runtime import layouts, tokend
+from gshare.runtime.metering import Reading
 from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
 
 from . import gpus
-from .gpus import LocalGpus, Reading
+from .gpus import LocalGpus
 from .session import SessionSettings
 from .views import GpuView
 

@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from gshare.runtime import tokend
+from gshare.runtime.metering import Delivered, Reading
 from gshare.units import memory_text
 
 from . import observe
 from .colours import colour_of
-from .gpus import Reading
 from .observe import Machine
 from .session import SessionSettings
 from .views import GpuView
@@ -64,8 +64,8 @@ def _of_gpu(
     for run, lease in machine.leases():
         if lease.gpu_uuid != gpu.uuid:
             continue
-        busy_ns, memory = after.accounts.get(lease.lease_id, (0, 0))
-        since_ns, _ = before.accounts.get(lease.lease_id, (0, 0))
+        got = after.leases.get(lease.lease_id, Delivered())
+        since = before.leases.get(lease.lease_id, Delivered())
         pid = observe.pid_of(run, lease)
         found.append(
             Row(
@@ -80,9 +80,9 @@ def _of_gpu(
                 quota_request_percent=lease.quota_request_percent,
                 quota_limit_percent=lease.quota_limit_percent,
                 delivered_percent=round(
-                    100 * (busy_ns - since_ns) / max(1, after.now_ns - before.now_ns), 1
+                    100 * (got.gpu_ns - since.gpu_ns) / max(1, after.now_ns - before.now_ns), 1
                 ),
-                memory_bytes=memory,
+                memory_bytes=got.memory_bytes,
                 memory_limit_bytes=lease.memory_bytes,
                 state=_state(pid, metered.get(lease.lease_id)),
             )

@@ -1,35 +1,15 @@
-"""What a GPU has delivered, and to which lease: the token daemon's figures, or the simulator's own.
+"""Who meters a node's GPUs: their token daemons, or on simulated ones the simulator.
 
-On simulated GPUs the simulator is asked, which knows nothing of leases and tokens and so judges
-them independently. Every count only grows while the GPU's daemon, or simulator, lives.
+The simulator knows nothing of leases and tokens, and so judges them independently.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from gshare.annotations import NodeGpu
+from gshare.runtime.metering import Delivered, Reading, by_daemon
 from gshare.runtime.tokend import Stats
 from gshare_simgpu import SimulatedGpuError, SimulatedNode
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What one lease got: GPU time, and the device memory it holds now."""
-
-    gpu_ns: int = 0
-    memory_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One GPU until `now_ns` of its clock."""
-
-    now_ns: int
-    busy_ns: int
-    sm_time_ns: int
-    leases: Mapping[str, Delivered] = field(default_factory=dict)
 
 
 class Meter(Protocol):
@@ -40,26 +20,11 @@ class Meter(Protocol):
 
 
 class DaemonMeter:
-    """Real GPUs, as their token daemons meter them.
-
-    Of holders side by side a daemon knows each one's time and not the union, and takes every
-    partition for fully used: busy and SM time are upper bounds.
-    """
+    """Real GPUs, as their token daemons meter them."""
 
     def read(self, gpu: NodeGpu, stats: Stats | None) -> Reading | None:
         """Return the daemon's counts."""
-        if stats is None:
-            return None
-        return Reading(
-            now_ns=stats.gpu.now_ns,
-            busy_ns=sum(each.used_ns for each in stats.leases),
-            sm_time_ns=sum(
-                each.used_ns * each.sm_percent * gpu.sm_count // 100 for each in stats.leases
-            ),
-            leases={
-                each.lease_id: Delivered(each.used_ns, each.memory_bytes) for each in stats.leases
-            },
-        )
+        return None if stats is None else by_daemon(stats, gpu.sm_count)
 
 
 class SimulatedMeter:

@@ -15,12 +15,13 @@ from prometheus_client.registry import Collector
 from gshare import names
 from gshare.annotations import NodeGpu
 from gshare.runtime import tokend
+from gshare.runtime.metering import Delivered, Reading
 from gshare.runtime.tokend import Stats
 
 from .door import Door
 from .keeper import Keeper
 from .lease import Lease
-from .metering import Delivered, Meter, Reading
+from .metering import Meter
 
 _STATS_S: Final = 1.0
 _NS: Final = 1e9

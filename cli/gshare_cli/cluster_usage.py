@@ -39,8 +39,8 @@ def snapshot(api: ApiServer, of: Sequence[str]) -> Snapshot:
     if not of:
         return Snapshot(())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        pages = pool.map(lambda agent: _page(api, agent), of)
-    return cluster_metrics.parse(page for page in pages if page)
+        found = pool.map(lambda agent: _counters(api, agent), of)
+        return Snapshot(tuple(gpu for counters in found for gpu in counters.gpus))
 
 
 def pod_metrics(api: ApiServer, namespace: str, pod: str, port: int) -> str | None:
@@ -52,10 +52,10 @@ def pod_metrics(api: ApiServer, namespace: str, pod: str, port: int) -> str | No
         return None
 
 
-def _page(api: ApiServer, agent: str) -> str | None:
+def _counters(api: ApiServer, agent: str) -> Snapshot:
+    """Return what one agent's metrics say; nothing where they cannot be had or read."""
     page = pod_metrics(api, names.NAMESPACE, agent, names.PORT_NODE_AGENT_METRICS)
     try:
-        cluster_metrics.parse([page or ""])
+        return cluster_metrics.parse([page or ""])
     except ValueError:
-        return None
-    return page
+        return Snapshot(())

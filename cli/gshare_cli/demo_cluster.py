@@ -12,10 +12,11 @@ from typing import Final
 
 import psutil
 
-from gshare import annotations, names
+from gshare import names
 from gshare.annotations import NodeGpu
 from gshare.errors import GshareError
 from gshare.runtime.kube import ApiError, ApiServer, Node, Pod, list_all
+from gshare_extender import reading
 
 from . import cluster_usage, demo_objects, usage
 from .demo_count import Count
@@ -49,11 +50,11 @@ def measure(api: ApiServer, plan: ClusterPlan, gpus: Sequence[NodeGpu], show: Sh
             for file in plan.files
             for each in demo_objects.deployments(str(file), file.read_text(), plan.scheduler)
         ]
-        for path, body in bodies:
-            api.post(path, body)
-        wanted = sum(int(body["spec"].get("replicas", 1)) for _, body in bodies)
+        for body in bodies:
+            api.post(demo_objects.DEPLOYMENTS, body)
+        wanted = sum(int(body["spec"].get("replicas", 1)) for body in bodies)
         views = _wait_ready(api, [gpu.uuid for gpu in gpus], wanted, show)
-        image = bodies[0][1]["spec"]["template"]["spec"]["containers"][0]["image"]
+        image = bodies[0]["spec"]["template"]["spec"]["containers"][0]["image"]
         _start_load(api, image)
         return _measured(api, plan, views, show)
 
@@ -63,8 +64,7 @@ def gpus_of(api: ApiServer) -> list[NodeGpu]:
     found = [
         gpu
         for node in list_all(api, "/api/v1/nodes", Node).items
-        if (text := node.metadata.annotations.get(names.ANNOTATION_GPUS))
-        for gpu in annotations.decode_inventory(text)
+        for gpu in reading.offer(node).inventory
     ]
     if not found:
         raise GshareError(

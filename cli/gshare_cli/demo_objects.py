@@ -3,32 +3,33 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gshare import annotations, names
 from gshare.rectangles import Rectangle
-from gshare.runtime.kube import Pod, pod_json
-from gshare.workload import documents, pods
+from gshare.runtime.kube import Pod
+from gshare.workload import documents
+from gshare.workload.values import Shape
 
+from .cluster_state import PodView, pod_view
 from .views import ReplicaState, ReplicaView
 
 NAMESPACE: Final = "gshare-demo"
 LOAD: Final = "load"
 SERVER_PORT: Final = 8080
-_PATHS: Final = {"Deployment": "/apis/apps/v1/namespaces/{}/deployments"}
+DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 
 
-def deployments(source: str, text: str, scheduler: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Return the path and the body of each Deployment in a file, for the demo's namespace.
+def deployments(source: str, text: str, scheduler: str | None) -> list[dict[str, Any]]:
+    """Return each Deployment in a file, for the demo's namespace.
 
     Services are left out: the load goes to each pod by its address, evenly.
     """
     found = []
     for document in documents.load(source, text):
-        if not isinstance(document, dict) or document.get("kind") not in _PATHS:
+        if not isinstance(document, dict) or document.get("kind") != "Deployment":
             continue
         document["metadata"]["namespace"] = NAMESPACE
         if scheduler:
             document["spec"]["template"]["spec"]["schedulerName"] = scheduler
-        found.append((_PATHS[document["kind"]].format(NAMESPACE), document))
+        found.append(document)
     return found
 
 
@@ -58,45 +59,36 @@ def load_pod(image: str, targets: Mapping[str, str], users: int) -> dict[str, An
 
 def replica_views(found: Iterable[Pod], gpus: Sequence[str]) -> list[ReplicaView]:
     """Return the demo's pods, by name; `gpus` are the UUIDs that get an index."""
-    asking = (pod for pod in found if pods.asked(pod_json(pod)) is not None)
-    views = (_view(pod, gpus) for pod in asking if not pod.metadata.deletion_timestamp)
+    read = ((pod, pod_view(pod)) for pod in found if not pod.metadata.deletion_timestamp)
+    views = (_view(pod, seen, seen.asked, gpus) for pod, seen in read if seen and seen.asked)
     return sorted(views, key=lambda view: view.name)
 
 
-def _view(pod: Pod, gpus: Sequence[str]) -> ReplicaView:
-    asked = pods.asked(pod_json(pod))
-    assert asked is not None  # noqa: S101 (the caller has looked)
-    placed = _placed(pod)
+def _view(pod: Pod, seen: PodView, asked: Shape, gpus: Sequence[str]) -> ReplicaView:
+    placed = seen.placed
     uuid = placed.gpu_uuid if placed else None
     ready = any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions)
     return ReplicaView(
-        name=pod.metadata.name,
-        function=pod.metadata.labels.get(names.LABEL_FUNCTION, pod.metadata.name),
-        lease_id=f"{pod.metadata.namespace}/{pod.metadata.name}",
+        name=seen.name,
+        function=seen.function,
+        lease_id=seen.path,
         gpu_uuid=uuid,
         gpu_index=gpus.index(uuid) if uuid in gpus else None,
         rectangle=Rectangle(0, 0, placed.quota_percent, placed.sm_percent) if placed else None,
-        sm_percent=asked.shape.sm_percent,
-        quota_request_percent=asked.shape.quota_request_percent,
-        quota_limit_percent=asked.shape.quota_limit_percent,
+        sm_percent=asked.sm_percent,
+        quota_request_percent=asked.quota_request_percent,
+        quota_limit_percent=asked.quota_limit_percent,
         memory_bytes=placed.memory_bytes if placed else 0,
         port=SERVER_PORT,
         pid=None,
-        state=_state(pod, is_ready=ready),
+        state=_state(seen, is_ready=ready),
         ready=ready,
         restarts=sum(each.restart_count for each in pod.status.container_statuses),
         message=pod.status.message,
     )
 
 
-def _placed(pod: Pod) -> annotations.PodPlacement | None:
-    text = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT)
-    return annotations.decode_placement(text) if text else None
-
-
-def _state(pod: Pod, *, is_ready: bool) -> ReplicaState:
+def _state(seen: PodView, *, is_ready: bool) -> ReplicaState:
     if is_ready:
         return ReplicaState.RUNNING
-    if not pod.spec.node_name:
-        return ReplicaState.PENDING
-    return ReplicaState.FAILED if pod.status.phase == "Failed" else ReplicaState.STARTING
+    return ReplicaState.STARTING if seen.node else ReplicaState.PENDING

@@ -100,9 +100,14 @@ class ClusterView:
 def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     """Return the picture that the API's objects give."""
     ledger = Ledger()
-    seen = [(pod, view) for pod in pods_ if (view := pod_view(pod)) is not None]
-    for pod, _ in seen:
-        _observe(ledger, pod)
+    views = []
+    for pod in pods_:
+        seen = reading.observed(pod)
+        if seen is not None:
+            ledger.put(seen)
+        view = _pod_view(pod, seen)
+        if view is not None:
+            views.append(view)
     by_name = {node.metadata.name: node for node in nodes}
     offers = {name: reading.offer(node) for name, node in by_name.items()}
     for name, offer in offers.items():
@@ -123,21 +128,17 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
             )
             for name in sorted(by_name)
         ),
-        tuple(sorted((view for _, view in seen), key=lambda view: view.path)),
+        tuple(sorted(views, key=lambda view: view.path)),
         ledger,
     )
 
 
-def _observe(ledger: Ledger, pod: Pod) -> None:
-    seen = reading.observed(pod)
-    if isinstance(seen, PlacedPod):
-        ledger.put_placed(seen)
-    elif seen:
-        ledger.put_unplaced(seen)
-
-
 def pod_view(pod: Pod) -> PodView | None:
     """Return what a pod has to do with GPUs; None if it is over, or has nothing to do with them."""
+    return _pod_view(pod, reading.observed(pod))
+
+
+def _pod_view(pod: Pod, seen: PlacedPod | UnplacedPod | None) -> PodView | None:
     if pod.is_ended or not reading.asks(pod):
         return None
     trouble, asked = "", None
@@ -146,7 +147,6 @@ def pod_view(pod: Pod) -> PodView | None:
         asked = found.shape if found else None
     except InputError as error:
         trouble = f"{error.field}: {error.value!r}: {error.problem}"
-    seen = reading.observed(pod)
     if isinstance(seen, UnplacedPod):
         trouble = seen.text
     return PodView(

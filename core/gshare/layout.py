@@ -178,15 +178,20 @@ def settled(before: Layout, sizes: Mapping[str, Size], verdicts: Verdicts) -> La
     `sizes` has no place in `before`, or lies there with another size, is all laid out anew, or
     else the new ones beside the others. None where no layout is found.
     """
-    kept = Layout(
-        tuple((key, place) for key, place in before.places if sizes.get(key) == place.size)
-    )
+    kept = remaining(before, sizes)
     if len(kept.places) == len(sizes):
         return kept
     return (
         arrange(sizes, verdicts)
-        or _beside(kept, sizes)
+        or beside(kept, sizes)
         or arrange(sizes, verdicts, search_longer=True)
+    )
+
+
+def remaining(before: Layout, sizes: Mapping[str, Size]) -> Layout:
+    """Return those of `before` that are among `sizes`, and of that size, in their places."""
+    return Layout(
+        tuple((key, place) for key, place in before.places if sizes.get(key) == place.size)
     )
 
 
@@ -234,7 +239,7 @@ def find_longer(sizes: Sequence[Size]) -> Places:
     return None
 
 
-def _beside(kept: Layout, sizes: Mapping[str, Size]) -> Layout | None:
+def beside(kept: Layout, sizes: Mapping[str, Size]) -> Layout | None:
     """Return `kept` with the others of `sizes` in its free rectangles, or None without room."""
     arranged = kept
     missing = [key for key in sizes if key not in kept.keys]

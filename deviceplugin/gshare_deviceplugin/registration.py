@@ -87,10 +87,6 @@ class Registration:
         """Tell whether the kubelet knows us."""
         return self._registered.is_set()
 
-    def wait_registered(self, timeout_s: float) -> bool:
-        """Wait for that; tell whether it came in time."""
-        return self._registered.wait(timeout_s)
-
     def _run(self) -> None:
         while not self._stopping.is_set():
             if not _answers(self._folder / KUBELET_SOCKET):

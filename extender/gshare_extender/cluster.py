@@ -22,7 +22,6 @@ from gshare.ledger import (
     Candidate,
     Ledger,
     NodeRefusal,
-    PlacedPod,
     Ranking,
     RefusalKind,
     Reservation,
@@ -101,10 +100,7 @@ class Cluster:
         seen = reading.observed(pod) if verb == "put" else None
         with self.locked() as ledger:
             if seen is not None:
-                if isinstance(seen, PlacedPod):
-                    ledger.put_placed(seen)
-                else:
-                    ledger.put_unplaced(seen)
+                ledger.put(seen)
                 self._arrived(uid)
             elif verb == "drop" or pod.spec.node_name:
                 if pod.is_ended and pod.status.reason == TURNED_AWAY:

@@ -73,7 +73,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def pod_is_seen(self, data: st.DataObject) -> None:
         uid = data.draw(st.sampled_from(sorted(self.unseen)))
-        self.ledger.put_placed(self.unseen.pop(uid))
+        self.ledger.put(self.unseen.pop(uid))
 
     @precondition(lambda self: self.ledger.reservations())
     @rule(data=st.data())
@@ -98,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
         pod = ledgers.placed(uid, node, quota, sm, gpu=f"GPU-{node}-0")
         self.pods[uid] = pod
         self.forged.add(uid)
-        self.ledger.put_placed(pod)
+        self.ledger.put(pod)
 
     @invariant()
     def every_layout_is_a_timetable(self) -> None:
@@ -132,7 +132,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Build a ledger from the API's objects alone: it holds what this one has seen of them."""
         rebuilt = Ledger()
         for pod in reversed(self.pods.values()):
-            rebuilt.put_placed(pod)
+            rebuilt.put(pod)
         for node, count in self.nodes.items():
             ledgers.put_node(rebuilt, node, *gpus_of(node, count), units=UNITS)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gshare import layout, packing
+from gshare import layout
 from gshare.annotations import NodeGpu, PodPlacement
 from gshare.layout import Layout, Verdicts
 from gshare.placement import Snapshot
@@ -45,9 +45,9 @@ class GpuBook:
         self._holders = dict(holders)
         self.is_held = is_held
         sizes = {uid: placement.size for uid, placement in holders.items()}
-        arranged = _beside(self._layout, sizes) or layout.settled(self._layout, sizes, verdicts)
+        arranged = _laid_out(self._layout, sizes, verdicts)
         self.is_settled = arranged is not None
-        self._layout = arranged or _remaining(self._layout, sizes)
+        self._layout = arranged or layout.remaining(self._layout, sizes)
         memory = tuple((uid, holders[uid].memory_bytes) for uid in self._layout.keys)
         self.snapshot = Snapshot(self.gpu.gpu, self._layout, memory)
         self.state = states.of(self.snapshot, self._shut())
@@ -83,17 +83,11 @@ class GpuBook:
         )
 
 
-def _beside(before: Layout, sizes: Mapping[str, Size]) -> Layout | None:
-    """Return `before` with the one newcomer beside the others by best short-side fit, if so."""
-    newcomers = [uid for uid in sizes if uid not in before.keys]
-    kept = _remaining(before, sizes)
-    if len(newcomers) != 1 or len(kept.places) + 1 != len(sizes):
-        return None
-    place = packing.choose(kept.space, sizes[newcomers[0]])
-    return kept.adding(newcomers[0], place) if place else None
-
-
-def _remaining(before: Layout, sizes: Mapping[str, Size]) -> Layout:
-    return Layout(
-        tuple((uid, place) for uid, place in before.places if sizes.get(uid) == place.size)
-    )
+def _laid_out(before: Layout, sizes: Mapping[str, Size], verdicts: Verdicts) -> Layout | None:
+    """Return a layout of `sizes`: where one newcomer has room, beside the others as they lie."""
+    kept = layout.remaining(before, sizes)
+    if len(sizes) - len(kept.places) == 1:
+        lies = layout.beside(kept, sizes)
+        if lies is not None:
+            return lies
+    return layout.settled(before, sizes, verdicts)

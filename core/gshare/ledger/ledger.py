@@ -100,13 +100,18 @@ class Ledger:
             self._nodes[name].forget()
             self._tidy(name)
 
-    def put_placed(self, pod: PlacedPod) -> None:
-        """Take note of a live pod that holds a rectangle; its reservation has done its work."""
-        self._put(pod)
-
-    def put_unplaced(self, pod: UnplacedPod) -> None:
-        """Take note of a live pod that takes our resources but holds no rectangle."""
-        self._put(pod)
+    def put(self, pod: PlacedPod | UnplacedPod) -> None:
+        """Take note of a live pod on a node; its reservation has done its work."""
+        if self.pod(pod.uid) == pod:
+            return
+        self.drop_pod(pod.uid)
+        book = self._book(pod.node)
+        if isinstance(pod, PlacedPod):
+            book.placed[pod.uid] = pod
+        else:
+            book.unplaced[pod.uid] = pod
+        book.touch()
+        self._node_of[pod.uid] = pod.node
 
     def drop_pod(self, uid: str) -> str | None:
         """Take note that a pod is gone or terminal; return the node on which that frees room."""
@@ -271,18 +276,6 @@ class Ledger:
         if state is None or not search.allows(option):
             return False
         return state.holds(request.size, self._verdicts, as_it_lies=not option.is_relaid)
-
-    def _put(self, pod: PlacedPod | UnplacedPod) -> None:
-        if self.pod(pod.uid) == pod:
-            return
-        self.drop_pod(pod.uid)
-        book = self._book(pod.node)
-        if isinstance(pod, PlacedPod):
-            book.placed[pod.uid] = pod
-        else:
-            book.unplaced[pod.uid] = pod
-        book.touch()
-        self._node_of[pod.uid] = pod.node
 
     def _book(self, name: str) -> NodeBook:
         if name not in self._nodes:

@@ -50,7 +50,7 @@ def test_the_papers_eight_pods_fit_one_gpu_in_any_order():
 
 def test_a_pod_may_be_seen_before_its_node():
     ledger = Ledger()
-    ledger.put_placed(placed("early", quota=100, sm=100))
+    ledger.put(placed("early", quota=100, sm=100))
 
     put_node(ledger, "a")
 
@@ -59,7 +59,7 @@ def test_a_pod_may_be_seen_before_its_node():
 
 def test_a_pod_that_is_gone_gives_its_rectangle_back():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", quota=100, sm=100))
+    ledger.put(placed("p", quota=100, sm=100))
 
     freed = ledger.drop_pod("p")
 
@@ -69,14 +69,14 @@ def test_a_pod_that_is_gone_gives_its_rectangle_back():
 
 def test_a_pod_that_is_leaving_holds_its_rectangle_until_it_is_gone():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", quota=100, sm=100, leaves_at_s=1.0))
+    ledger.put(placed("p", quota=100, sm=100, leaves_at_s=1.0))
 
     assert fit(ledger, asks()) == RefusalKind.FULL
 
 
 def test_memory_is_a_hard_constraint():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", memory=15 * GIB))
+    ledger.put(placed("p", memory=15 * GIB))
 
     assert fit(ledger, asks(memory=2 * GIB)) == RefusalKind.MEMORY
 
@@ -85,14 +85,14 @@ def test_mps_clients_are_a_hard_constraint():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-a", max_clients=2))
     for name in ("p", "q"):
-        ledger.put_placed(placed(name))
+        ledger.put(placed(name))
 
     assert fit(ledger, asks()) == RefusalKind.CLIENTS
 
 
 def test_a_gpu_that_is_not_healthy_takes_nothing_and_keeps_its_pods():
     ledger = ledger_of()
-    ledger.put_placed(placed("p"))
+    ledger.put(placed("p"))
 
     put_node(ledger, "a", gpu("GPU-a", is_healthy=False))
 
@@ -104,7 +104,7 @@ def test_a_gpu_that_is_not_healthy_takes_nothing_and_keeps_its_pods():
 def test_plain_sums_stay_below_what_the_node_advertises():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-a"), units=100)
-    ledger.put_placed(placed("p", quota=40, sm=50))
+    ledger.put(placed("p", quota=40, sm=50))
 
     assert fit(ledger, asks(quota=60, sm=50)) == "GPU-a"
     assert fit(ledger, asks(quota=61, sm=10)) == RefusalKind.UNITS
@@ -113,7 +113,7 @@ def test_plain_sums_stay_below_what_the_node_advertises():
 def test_pods_without_a_placement_count_in_the_plain_sums_alone():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-a"), units=150)
-    ledger.put_unplaced(unplaced("astray", units=100))
+    ledger.put(unplaced("astray", units=100))
 
     assert fit(ledger, asks(quota=50, sm=50)) == "GPU-a"
     assert fit(ledger, asks(quota=51, sm=50)) == RefusalKind.UNITS
@@ -137,7 +137,7 @@ def test_a_node_that_is_gone_offers_nothing():
 
 def test_a_node_that_comes_back_still_has_its_pods():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", quota=100, sm=100))
+    ledger.put(placed("p", quota=100, sm=100))
     ledger.drop_node("a")
 
     put_node(ledger, "a")
@@ -147,8 +147,8 @@ def test_a_node_that_comes_back_still_has_its_pods():
 
 def test_the_fuller_gpu_wins_across_nodes():
     ledger = ledger_of(["a", "b", "c"])
-    ledger.put_placed(placed("p", node="b", quota=50, sm=50))
-    ledger.put_placed(placed("q", node="c", quota=40, sm=50))
+    ledger.put(placed("p", node="b", quota=50, sm=50))
+    ledger.put(placed("q", node="c", quota=40, sm=50))
 
     ranking = ledger.rank(asks(), ["a", "b", "c"], 3)
 
@@ -159,7 +159,7 @@ def test_of_equal_gpus_the_one_on_the_fuller_node_wins():
     ledger = Ledger()
     for name in ("a", "b"):
         put_node(ledger, name, gpu(f"GPU-{name}"), gpu("GPU-second"))
-    ledger.put_placed(placed("p", node="b", quota=100, sm=95))
+    ledger.put(placed("p", node="b", quota=100, sm=95))
 
     assert reserve_best(ledger, asks(sm=50)) == "b/GPU-second"
 
@@ -202,7 +202,7 @@ def test_a_ranking_has_at_most_the_best_nodes_and_refuses_none_that_fits():
 def test_refusals_have_one_text_for_equal_nodes():
     ledger = ledger_of(["a", "b"])
     for node in ("a", "b"):
-        ledger.put_placed(placed(f"p-{node}", node, quota=100, sm=100))
+        ledger.put(placed(f"p-{node}", node, quota=100, sm=100))
 
     ranking = ledger.rank(asks(), ["a", "b"], 16)
 
@@ -246,7 +246,7 @@ def test_the_observed_pod_takes_the_place_of_its_reservation():
     ledger = ledger_of(["a", "b"])
     ledger.reserve(reservation("p", "a", 100, 100))
 
-    ledger.put_placed(placed("p", "b", 100, 100))
+    ledger.put(placed("p", "b", 100, 100))
 
     assert ledger.reservations() == ()
     assert fit(ledger, asks(), "a") == "GPU-a"
@@ -255,7 +255,7 @@ def test_the_observed_pod_takes_the_place_of_its_reservation():
 
 def test_a_pod_that_is_seen_on_a_node_needs_no_reservation():
     ledger = ledger_of()
-    ledger.put_placed(placed("p"))
+    ledger.put(placed("p"))
 
     ledger.reserve(reservation("p"))
 
@@ -275,7 +275,7 @@ def test_a_reservation_is_sound_while_everything_that_is_seen_allows_it():
     ledger.reserve(reservation("p", quota=60, sm=60))
     before = ledger.is_sound("p")
 
-    ledger.put_placed(placed("intruder", quota=60, sm=60))
+    ledger.put(placed("intruder", quota=60, sm=60))
 
     assert before
     assert not ledger.is_sound("p")
@@ -284,7 +284,7 @@ def test_a_reservation_is_sound_while_everything_that_is_seen_allows_it():
 
 def test_a_place_that_its_victims_are_to_leave_is_nobody_elses():
     ledger = ledger_of()
-    ledger.put_placed(placed("victim", quota=50, sm=100))
+    ledger.put(placed("victim", quota=50, sm=100))
 
     ledger.reserve(reservation("urgent", quota=100, sm=50, victims=frozenset({"victim"})))
 
@@ -294,7 +294,7 @@ def test_a_place_that_its_victims_are_to_leave_is_nobody_elses():
 
 def test_it_is_taken_once_the_last_victim_has_left():
     ledger = ledger_of()
-    ledger.put_placed(placed("victim", quota=50, sm=100))
+    ledger.put(placed("victim", quota=50, sm=100))
     ledger.reserve(reservation("urgent", quota=100, sm=50, victims=frozenset({"victim"})))
 
     ledger.drop_pod("victim")
@@ -331,7 +331,7 @@ def test_events_in_any_order_give_the_same_answers():
             if event == "node":
                 put_node(ledger, "a")
             else:
-                ledger.put_placed(event)
+                ledger.put(event)
         answers.add((fit(ledger, asks(quota=40, sm=88)), fit(ledger, asks(quota=41, sm=88))))
 
     assert answers == {("GPU-a", RefusalKind.FULL)}

@@ -14,7 +14,7 @@ def test_placements_that_conflict_shut_their_gpu_alone():
     put_node(ledger, "a", gpu("GPU-a"), gpu("GPU-b"))
     put_node(ledger, "b")
     for name in ("p", "q"):
-        ledger.put_placed(placed(name, quota=60, sm=60))
+        ledger.put(placed(name, quota=60, sm=60))
 
     assert fit(ledger, asks(quota=5, sm=5)) == "GPU-b"
     assert fit(ledger, asks(), "b") == "GPU-b"
@@ -26,7 +26,7 @@ def test_placements_that_conflict_shut_their_gpu_alone():
 def test_a_conflict_is_over_when_one_of_them_is_gone():
     ledger = ledger_of()
     for name in ("p", "q"):
-        ledger.put_placed(placed(name, quota=60, sm=60))
+        ledger.put(placed(name, quota=60, sm=60))
     during = fit(ledger, asks(quota=5, sm=5))
 
     ledger.drop_pod("p")
@@ -38,10 +38,10 @@ def test_a_conflict_is_over_when_one_of_them_is_gone():
 
 def test_a_gpu_in_conflict_still_shows_who_had_a_place():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", quota=60, sm=60))
+    ledger.put(placed("p", quota=60, sm=60))
     assert ledger.problems() == ()
 
-    ledger.put_placed(placed("q", quota=60, sm=60))
+    ledger.put(placed("q", quota=60, sm=60))
 
     assert ledger.snapshots("a")[0].layout.keys == ("p",)
 
@@ -49,7 +49,7 @@ def test_a_gpu_in_conflict_still_shows_who_had_a_place():
 def test_a_placement_on_a_gpu_that_vanished_is_told_and_counts_in_the_sums():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-a"), units=100)
-    ledger.put_placed(placed("p", gpu="GPU-gone", quota=60, sm=60))
+    ledger.put(placed("p", gpu="GPU-gone", quota=60, sm=60))
 
     (problem,) = ledger.problems()
     assert (problem.kind, problem.pods) == (ProblemKind.VANISHED, ("p",))
@@ -59,7 +59,7 @@ def test_a_placement_on_a_gpu_that_vanished_is_told_and_counts_in_the_sums():
 
 def test_a_gpu_that_comes_back_has_its_pods_again():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", quota=100, sm=100))
+    ledger.put(placed("p", quota=100, sm=100))
     put_node(ledger, "a", gpu("GPU-other"))
     while_gone = kinds(ledger)
 
@@ -73,7 +73,7 @@ def test_a_gpu_that_comes_back_has_its_pods_again():
 def test_a_pod_without_a_placement_is_told():
     ledger = ledger_of()
 
-    ledger.put_unplaced(unplaced("astray"))
+    ledger.put(unplaced("astray"))
 
     (problem,) = ledger.problems()
     assert (problem.kind, problem.pods, problem.text) == (
@@ -85,7 +85,7 @@ def test_a_pod_without_a_placement_is_told():
 
 def test_an_inventory_that_cannot_be_read_takes_nothing_and_blames_no_pod():
     ledger = ledger_of()
-    ledger.put_placed(placed("p"))
+    ledger.put(placed("p"))
 
     ledger.put_node("a", (), 1600, 1600, "annotation gshare.io/gpus is not JSON")
 
@@ -97,14 +97,14 @@ def test_memory_and_clients_beyond_the_gpu_are_told():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-a", max_clients=1))
     for name in ("p", "q"):
-        ledger.put_placed(placed(name, memory=9 * GIB))
+        ledger.put(placed(name, memory=9 * GIB))
 
     assert kinds(ledger) == [ProblemKind.MEMORY, ProblemKind.CLIENTS]
 
 
 def test_a_gpu_that_shrank_below_its_pods_takes_nothing():
     ledger = ledger_of()
-    ledger.put_placed(placed("p", memory=9 * GIB))
+    ledger.put(placed("p", memory=9 * GIB))
 
     put_node(ledger, "a", gpu("GPU-a", memory_bytes=8 * GIB))
 

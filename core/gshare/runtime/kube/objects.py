@@ -237,12 +237,6 @@ class Status(_Read, frozen=True):
     code: int = 0
 
 
-class Bare(_Read, frozen=True):
-    """Any object, as far as its metadata."""
-
-    metadata: Meta
-
-
 class _Versioned(_Read, frozen=True):
     resource_version: str = ""
 

@@ -7,6 +7,7 @@ DOMAIN: Final = "gshare.io"
 # Extended resources: whole percents, 1-100 per container.
 RESOURCE_SM: Final = f"{DOMAIN}/vgpu-sm"
 RESOURCE_QUOTA: Final = f"{DOMAIN}/vgpu-quota"
+RESOURCES: Final = (RESOURCE_SM, RESOURCE_QUOTA)
 
 # Annotations and labels that users write.
 ANNOTATION_QUOTA_LIMIT: Final = f"{DOMAIN}/quota-limit"

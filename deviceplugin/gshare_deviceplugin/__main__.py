@@ -3,16 +3,15 @@
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from gshare import names
 from gshare.errors import GshareError
+from gshare.runtime import service
 from gshare.runtime.native import Native
 
 from .settings import NodeSettings, PluginSettings, RegistrarSettings
@@ -20,26 +19,12 @@ from .settings import NodeSettings, PluginSettings, RegistrarSettings
 
 def main() -> None:
     """Run one program until SIGTERM; exit code 1 with one line on stderr where it cannot."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="ts=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    stop = service.begin()
     options = _parser(os.environ).parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _setter(stop))
     try:
         options.program(options, stop)
     except (GshareError, OSError) as error:
         sys.exit(f"gshare-deviceplugin: {error}")
-
-
-def _setter(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    return handler
 
 
 def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:

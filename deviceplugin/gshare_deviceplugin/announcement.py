@@ -6,7 +6,6 @@ says so of its GPUs: the kubelet fails pods for good that come while it is away.
 """
 
 import logging
-import threading
 import time
 from dataclasses import replace
 from typing import Final
@@ -19,6 +18,7 @@ from gshare.annotations import encode_inventory
 from gshare.runtime.kube import ApiError, ApiServer, Node
 
 from .inventory import Inventory
+from .upkeep import Upkeep
 
 CHECK_S: Final = 180.0
 STOPPED: Final = "the node's agent has stopped"
@@ -39,21 +39,18 @@ class Announcement:
         self._api = api
         self._path = f"/api/v1/nodes/{quote(node_name)}"
         self._inventory = inventory
-        self._told = threading.Event()
-        self._stopping = threading.Event()
         self._written: str | None = None
         self._began_s = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="announcement", daemon=True)
+        self._pause_s = _FIRST_PAUSE_S
+        self._upkeep = Upkeep("announcement", self._step)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._upkeep.start()
 
     def stop(self) -> None:
         """Stop, and say that no function can start on this node's GPUs now."""
-        self._stopping.set()
-        self._told.set()
-        self._thread.join()
+        self._upkeep.stop()
         gpus = [replace(gpu, is_healthy=False, note=STOPPED) for gpu in self._inventory.gpus()]
         if self._written is None or not gpus:
             return
@@ -64,25 +61,18 @@ class Announcement:
 
     def tell(self) -> None:
         """Write soon: a GPU has changed."""
-        self._told.set()
+        self._upkeep.tell()
 
-    @property
-    def is_written(self) -> bool:
-        """Tell whether the node says what the inventory is."""
-        return self._written == encode_inventory(self._inventory.gpus())
-
-    def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while not self._stopping.is_set():
-            self._told.clear()
-            try:
-                wait_s = self._write()
-                pause_s = _FIRST_PAUSE_S
-            except ApiError as error:
-                _log.warning("event=inventory_not_written error=%r", str(error))
-                wait_s = pause_s
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            self._told.wait(wait_s)
+    def _step(self) -> float:
+        try:
+            wait_s = self._write()
+        except ApiError as error:
+            _log.warning("event=inventory_not_written error=%r", str(error))
+            wait_s = self._pause_s
+            self._pause_s = min(2 * wait_s, _LONGEST_PAUSE_S)
+        else:
+            self._pause_s = _FIRST_PAUSE_S
+        return wait_s
 
     def _write(self) -> float:
         """Write if need be; return after how many seconds to look again."""

@@ -117,8 +117,4 @@ def _fate(pod: Pod) -> Fate:
 
 
 def _asks_for_gpu(pod: Pod) -> bool:
-    return any(
-        name in container.resources.limits
-        for container in pod.spec.containers
-        for name in (names.RESOURCE_SM, names.RESOURCE_QUOTA)
-    )
+    return pod.names_any(names.RESOURCES)

@@ -22,7 +22,6 @@ from .registration import Registration
 from .servicer import Offer, quota_resource, sm_resource
 from .settings import RegistrarSettings
 
-RESOURCES: Final = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
 _LOOK_S: Final = 0.1
 
 
@@ -51,7 +50,7 @@ def supervise(settings: RegistrarSettings, stop: threading.Event) -> None:
 
 def registered(state: Path) -> dict[str, bool]:
     """Tell of each resource whether a registrar has it registered with the kubelet now."""
-    return {resource: is_locked(_flag(state, resource)) for resource in RESOURCES}
+    return {resource: is_locked(_flag(state, resource)) for resource in names.RESOURCES}
 
 
 def _flag(state: Path, resource: str) -> Path:

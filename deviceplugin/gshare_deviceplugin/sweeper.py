@@ -7,7 +7,6 @@ While a pod is over and its lease not yet, or a token daemon is away, it looks a
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -20,6 +19,7 @@ from .ending import Fate, Signs
 from .keeper import Keeper
 from .lease import Lease, Owner
 from .podresources import Held, PodResourcesError
+from .upkeep import Upkeep
 
 _SOON_S: Final = 0.3
 _WHOLE_S: Final = 60.0
@@ -64,23 +64,20 @@ class Sweeper:
         self._on_end = on_end
         self._over_since: dict[str, float] = {}  # by lease id, of leases that wait for their end
         self._troubles: dict[str, str] = {}  # by GPU, so that each is logged once
-        self._told = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._whole_s = -_WHOLE_S
+        self._upkeep = Upkeep("sweeper", self._step)
 
     def start(self) -> None:
         """Begin, with a whole sweep."""
-        self._thread.start()
+        self._upkeep.start()
 
     def stop(self) -> None:
         """Stop; a sweep under way is finished."""
-        self._stopping.set()
-        self._told.set()
-        self._thread.join()
+        self._upkeep.stop()
 
     def tell(self) -> None:
         """Sweep soon: something has changed."""
-        self._told.set()
+        self._upkeep.tell()
 
     def sweep(self, now_s: float, *, whole: bool = False) -> bool:
         """Sweep once; with `whole` compare everything. Return whether to look again soon."""
@@ -92,21 +89,18 @@ class Sweeper:
         failed = [uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)]
         return is_waiting or bool(failed)
 
-    def _run(self) -> None:
-        whole_s = -_WHOLE_S
-        while not self._stopping.is_set():
-            self._told.clear()
-            now_s = time.monotonic()
-            whole = now_s - whole_s >= _WHOLE_S
-            pause_s = _SOON_S
-            try:
-                if not self.sweep(now_s, whole=whole):
-                    pause_s = _WHOLE_S
-                if whole:
-                    whole_s = now_s
-            except Exception:  # noqa: BLE001 (the next sweep tries again)
-                _log.exception("event=sweep_failed")
-            self._told.wait(pause_s)
+    def _step(self) -> float:
+        now_s = time.monotonic()
+        whole = now_s - self._whole_s >= _WHOLE_S
+        pause_s = _SOON_S
+        try:
+            if not self.sweep(now_s, whole=whole):
+                pause_s = _WHOLE_S
+            if whole:
+                self._whole_s = now_s
+        except Exception:  # noqa: BLE001 (the next sweep tries again)
+            _log.exception("event=sweep_failed")
+        return pause_s
 
     def _end_those_over(self, now_s: float) -> bool:
         """End leases; return whether one is left whose pod does not live any more."""

@@ -2,14 +2,11 @@
 
 import argparse
 import dataclasses
-import logging
-import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 
 from gshare.errors import GshareError
+from gshare.runtime import service as runtime
 from gshare.runtime.kube import ApiServer
 
 from .service import Service
@@ -18,19 +15,8 @@ from .settings import Address, ExtenderSettings
 
 def main() -> None:
     """Serve until SIGTERM; exit code 1 with one line on stderr where that cannot be."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="ts=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    stop = runtime.begin()
     settings = _settings(_parser().parse_args())
-    stop = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
     try:
         service = Service(settings, ApiServer.connect(settings.kubeconfig))
         service.start()

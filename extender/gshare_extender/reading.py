@@ -13,7 +13,6 @@ from gshare.placement import Request
 from gshare.runtime.kube.objects import Container, Node, Pod, pod_json
 from gshare.workload import pods
 
-RESOURCES: Final = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
 _WENT_ROUND: Final = (
     "was bound without gshare's extender and has no placement, so that it cannot start: "
     "delete it, and let a scheduler bind it that asks the extender"
@@ -34,12 +33,7 @@ class Offer:
 
 def asks(pod: Pod) -> bool:
     """Tell whether `pod` names one of our resources."""
-    return any(
-        name in kind
-        for container in (*pod.spec.containers, *pod.spec.init_containers)
-        for kind in (container.resources.limits, container.resources.requests)
-        for name in RESOURCES
-    )
+    return pod.names_any(names.RESOURCES)
 
 
 def request(pod: Pod) -> Request | None:
@@ -112,7 +106,7 @@ def _placement(pod: Pod) -> PodPlacement | str:
 
 def _unplaced(pod: Pod, text: str) -> UnplacedPod:
     meta = pod.metadata
-    sm_units, quota_units = (_taken(pod, name) for name in RESOURCES)
+    sm_units, quota_units = (_taken(pod, name) for name in names.RESOURCES)
     return UnplacedPod(
         meta.uid, meta.namespace, meta.name, pod.spec.node_name, sm_units, quota_units, text
     )

@@ -8,7 +8,6 @@ from gshare.errors import InputError
 from gshare.workload.fields import Field
 from gshare.workload.values import Function, Shape
 
-RESOURCES: Final = (names.RESOURCE_SM, names.RESOURCE_QUOTA)
 _TEMPLATE_ANNOTATIONS: Final = ("spec", "template", "metadata", "annotations")
 
 
@@ -18,7 +17,7 @@ def asks_for_gpu(container: Field) -> bool:
     return any(
         not resources.at(kind, name).is_absent
         for kind in ("limits", "requests")
-        for name in RESOURCES
+        for name in names.RESOURCES
     )
 
 

@@ -1,6 +1,6 @@
 """Pods, nodes and events of the API as values, with only the fields that gshare reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -129,6 +129,15 @@ class Pod(_Read, frozen=True):
     def is_ended(self) -> bool:
         """Tell whether its containers have ended for good, so that it holds nothing."""
         return self.status.phase in {"Succeeded", "Failed"}
+
+    def names_any(self, resources: Iterable[str]) -> bool:
+        """Tell whether any of its containers names one of `resources`, as limit or request."""
+        wanted = set(resources)
+        return any(
+            not wanted.isdisjoint(kind)
+            for container in (*self.spec.containers, *self.spec.init_containers)
+            for kind in (container.resources.limits, container.resources.requests)
+        )
 
 
 class NodeSpec(_Read, frozen=True):

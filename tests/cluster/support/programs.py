@@ -4,9 +4,12 @@ Each prints one JSON object a line. The first has the lease as the program sees 
 limits page in hexadecimal, `env` what stands in its environment, `preload` its ld.so.preload.
 """
 
+import inspect
 from typing import Final
 
-_START: Final = """
+from tests.support import cuda_client
+
+_FRAME: Final = """
 import ctypes, json, os, signal, sys, time
 
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -26,21 +29,7 @@ def check(result):
         say(error=result)
         sys.exit(1)
 
-def kernel(sm_demand, duration_us):
-    ptx = (
-        ".version 7.0\\n.target sm_70\\n.address_size 64\\n.visible .entry work() {\\n"
-        f'.pragma "gshare.simulated sm_demand={sm_demand} duration_us={duration_us}";\\n'
-        "ret;\\n}\\n"
-    )
-    context, module, function = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-    device = ctypes.c_int()
-    check(cuda.cuInit(0))
-    check(cuda.cuDeviceGet(ctypes.byref(device), 0))
-    check(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device))
-    check(cuda.cuCtxSetCurrent(context))
-    check(cuda.cuModuleLoadData(ctypes.byref(module), ptx.encode()))
-    check(cuda.cuModuleGetFunction(ctypes.byref(function), module, b"work"))
-    return function
+@KERNEL@
 
 def launch(function):
     check(cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, None, None))
@@ -54,6 +43,15 @@ say(page=read("/run/gshare/lease/limits").hex(), env=known,
     preload=read("/etc/ld.so.preload").decode())
 cuda = ctypes.CDLL("libcuda.so.1")
 """
+# The kernel is loaded as by the client of the other tests: its own lines, shipped to the pod.
+_KERNEL: Final = f"""
+KERNEL = {cuda_client.KERNEL!r}
+
+{inspect.getsource(cuda_client.load)}
+def kernel(sm_demand, duration_us):
+    return load(cuda, KERNEL.format(sm_demand=sm_demand, duration_us=duration_us))
+"""
+_START: Final = _FRAME.replace("@KERNEL@", _KERNEL)
 
 BUSY: Final = (
     _START

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from tests.cluster.harness import Cluster, ClusterError
+from tests.cluster.harness import Cluster, ClusterError, wait
 from tests.cluster.harness.api import ApiStatusError
 
 from gshare import names, wire
@@ -173,18 +172,10 @@ def until(
 
     An API server that is away or refuses counts as "not yet".
     """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        trouble = ""
-        try:
-            value = claim()
-            if value:
-                return value
-        except (ClusterError, LookupError, OSError) as error:
-            trouble = f": {error}"
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}{trouble}")
-        time.sleep(poll_s)
+    try:
+        return wait(claim, timeout_s, what, poll_s)
+    except ClusterError as error:
+        raise AssertionError(str(error)) from error
 
 
 def name_of(pod: Object) -> str:

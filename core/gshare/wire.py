@@ -21,7 +21,7 @@ QUEUE_BUDGETS_IN_WINDOW: Final = 80  # 500 us in the usual 40 ms
 HEADER: Final = struct.Struct("=II")
 LIMITS: Final = struct.Struct(f"=II8IQ{2 * MAX_SLICES}H{LEASE_ID_BYTES}s{UUID_BYTES}s")
 GRANT: Final = struct.Struct("=IIIIQQ")
-SLOT: Final = struct.Struct("=IIIIQQQQQ72x")
+SLOT: Final = struct.Struct("=IIIIQQQQQQQQ48x")
 COUNTERS_HEAD: Final = struct.Struct("=III116x")
 DOORBELL: Final = struct.Struct("=III")
 HELLO: Final = struct.Struct("=IIiI")
@@ -50,6 +50,9 @@ SLOT_OFFSETS: Final = {
     "memory_bytes": 32,
     "waits": 40,
     "wait_ns": 48,
+    "busy_ns": 56,
+    "host_bytes": 64,
+    "imported_bytes": 72,
 }
 
 
@@ -128,6 +131,9 @@ class Slot:
     memory_bytes: int = 0
     waits: int = 0
     wait_ns: int = 0
+    busy_ns: int = 0
+    host_bytes: int = 0
+    imported_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +254,9 @@ def pack_slot(slot: Slot) -> bytes:
         slot.memory_bytes,
         slot.waits,
         slot.wait_ns,
+        slot.busy_ns,
+        slot.host_bytes,
+        slot.imported_bytes,
     )
 
 

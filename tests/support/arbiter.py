@@ -39,6 +39,7 @@ class Account(ctypes.Structure):
 
     _fields_ = (
         ("used_ns", ctypes.c_uint64),
+        ("busy_ns", ctypes.c_uint64),
         ("reserved_ns", ctypes.c_uint64),
         ("borrowed_ns", ctypes.c_uint64),
         ("grants", ctypes.c_uint64),
@@ -109,8 +110,9 @@ class Arbiter:
     def gave_back(self, lease: int, now: int) -> None:
         self._c.gshare_arbiter_gave_back(self._state, lease, _u64(now))
 
-    def returned(self, lease: int, used_ns: int, now: int) -> None:
-        self._c.gshare_arbiter_returned(self._state, lease, _u64(used_ns), _u64(now))
+    def returned(self, lease: int, used_ns: int, now: int, busy_ns: int | None = None) -> None:
+        busy = used_ns if busy_ns is None else busy_ns
+        self._c.gshare_arbiter_returned(self._state, lease, _u64(used_ns), _u64(busy), _u64(now))
 
     def advance(self, now: int) -> tuple[int, list[Instruction]]:
         following = int(self._c.gshare_arbiter_advance(self._state, _u64(now)))

@@ -77,12 +77,15 @@ struct gshare_slot {
     _Atomic uint32_t wants;        /* 1: waits for a token or launches under one */
     _Atomic uint32_t active_epoch; /* last epoch joined */
     _Atomic uint32_t acked_epoch;  /* last epoch drained or given back */
-    _Atomic uint64_t used_ns;      /* GPU time of all acked epochs */
+    _Atomic uint64_t used_ns;      /* of all acked epochs: from first work to last, gaps included */
     _Atomic uint64_t launches;     /* intercepted launches, sampled */
     _Atomic uint64_t memory_bytes; /* device memory held, context included */
     _Atomic uint64_t waits;        /* times a thread had to wait for a token */
     _Atomic uint64_t wait_ns;
-    uint8_t reserved[128 - 16 - 5 * 8];
+    _Atomic uint64_t busy_ns;    /* the part of used_ns in which the GPU had work of this process */
+    _Atomic uint64_t host_bytes; /* pinned host memory, counted apart */
+    _Atomic uint64_t imported_bytes; /* mapped from another process's export, not charged again */
+    uint8_t reserved[128 - 16 - 8 * 8];
 };
 
 /* The counters page: what the lease's processes hold. The lease's memory is the sum over slots,

@@ -119,6 +119,7 @@ static void acknowledge(uint32_t epoch, uint64_t used_ns, bool was_idle) {
     struct gshare_slot *slot = gshare_session_slot();
     bool wants = atomic_load(&gshare_gate.waiters) > 0 || !was_idle;
     atomic_fetch_add(&slot->used_ns, used_ns);
+    atomic_fetch_add(&slot->busy_ns, used_ns);
     atomic_store(&slot->launches, gshare_gate.launches);
     gshare_gate_set_wants(wants);
     atomic_store(&slot->acked_epoch, epoch);

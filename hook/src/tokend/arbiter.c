@@ -121,12 +121,12 @@ void gshare_arbiter_gave_back(struct gshare_arbiter *a, uint32_t lease, uint64_t
 }
 
 void gshare_arbiter_returned(struct gshare_arbiter *a, uint32_t lease, uint64_t used_ns,
-                             uint64_t now) {
+                             uint64_t busy_ns, uint64_t now) {
     struct gshare_party *p = party(a, lease);
     if (!p || (p->state != TOKEN_DRAINING && p->state != TOKEN_OUT)) {
         return;
     }
-    gshare_charge(a, p, used_ns, now);
+    gshare_charge(a, p, used_ns, busy_ns, now);
     if (p->state == TOKEN_DRAINING) {
         uint64_t took = now > p->drain_from ? now - p->drain_from : 0;
         uint64_t faded = p->usual_drain_ns - p->usual_drain_ns / 8;
@@ -275,6 +275,7 @@ bool gshare_arbiter_lease(const struct gshare_arbiter *a, uint32_t lease,
     *shape = p->shape;
     *account = (struct gshare_lease_account){
         .used_ns = p->used_ns,
+        .busy_ns = p->busy_ns,
         .reserved_ns = p->reserved_ns,
         .borrowed_ns = p->borrowed_ns,
         .grants = p->grants,

@@ -84,6 +84,7 @@ struct gshare_instruction {
 /* Counters of one lease, all since it was added. */
 struct gshare_lease_account {
     uint64_t used_ns;     /* GPU time charged */
+    uint64_t busy_ns;     /* of it: the GPU had work of the lease */
     uint64_t reserved_ns; /* of it: within the request */
     uint64_t borrowed_ns; /* of it: beyond the request */
     uint64_t grants;
@@ -115,9 +116,10 @@ void gshare_arbiter_remove(struct gshare_arbiter *arbiter, uint32_t lease, uint6
 void gshare_arbiter_wants(struct gshare_arbiter *arbiter, uint32_t lease, bool wants, uint64_t now);
 /* A holder has nothing in flight and joins this grant no more; the token is to be revoked. */
 void gshare_arbiter_gave_back(struct gshare_arbiter *arbiter, uint32_t lease, uint64_t now);
-/* A revoked token is back; used_ns of GPU time went by under it (bounded by the hold time). */
+/* A revoked token is back; used_ns of GPU time went by under it (bounded by the hold time), in
+ * busy_ns of which (bounded by used_ns) the GPU had work. */
 void gshare_arbiter_returned(struct gshare_arbiter *arbiter, uint32_t lease, uint64_t used_ns,
-                             uint64_t now);
+                             uint64_t busy_ns, uint64_t now);
 
 /* Decides. Returns when to call again at the latest, or GSHARE_NEVER. Instructions are those of
  * this call, to be carried out in order; events that follow from them are reported before the

@@ -63,7 +63,8 @@ void gshare_fill_bucket(const struct gshare_arbiter *a, struct gshare_party *p, 
 }
 
 /* The token is back: what was used of the hold is final, the rest is refunded. */
-void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t now) {
+void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t busy,
+                   uint64_t now) {
     gshare_settle(p, now);
     uint64_t hold = p->by_right_ns + p->by_loan_ns;
     used = gshare_least(used, hold);
@@ -73,6 +74,7 @@ void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t us
     p->reserved_ns += p->by_right_ns - refund_right;
     p->borrowed_ns += p->by_loan_ns - (refund - refund_right);
     p->used_ns += used;
+    p->busy_ns += gshare_least(busy, used);
     p->got_ns += used;
     p->by_right_ns = p->by_loan_ns = 0;
     p->bucket_ns = bucket_less(a, p, used, now);

@@ -47,6 +47,7 @@ struct gshare_party {
     uint64_t usual_drain_ns; /* falls slowly, rises at once */
     uint64_t got_ns;         /* recent use, halved every window */
     uint64_t used_ns;
+    uint64_t busy_ns;
     uint64_t reserved_ns;
     uint64_t borrowed_ns;
     uint64_t grants;
@@ -106,7 +107,8 @@ void gshare_slip(struct gshare_arbiter *a, uint64_t now);
 /* arbiter_account.c: what was used, and what may be. */
 uint64_t gshare_credit(const struct gshare_party *p);
 void gshare_settle(struct gshare_party *p, uint64_t now);
-void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t now);
+void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t busy,
+                   uint64_t now);
 uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare_party *p,
                              uint64_t now);
 uint64_t gshare_loan_at(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t now);

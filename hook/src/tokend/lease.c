@@ -37,6 +37,7 @@ static void adopt(struct gshare_lease *lease, uint64_t now) {
         uint32_t acked = atomic_load(&slot->acked_epoch);
         lease->taken |= bit(i);
         lease->used_before[i] = atomic_load(&slot->used_ns);
+        lease->busy_before[i] = atomic_load(&slot->busy_ns);
         last = max_of(last, max_of(active, acked));
     }
     lease->epoch = last;
@@ -97,6 +98,7 @@ void gshare_lease_close(struct gshare_lease *lease) {
 void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns, uint64_t now) {
     for (uint32_t i = 0; i < GSHARE_MAX_SLOTS; i++) {
         lease->used_before[i] = atomic_load(&lease->counters->slots[i].used_ns);
+        lease->busy_before[i] = atomic_load(&lease->counters->slots[i].busy_ns);
     }
     lease->epoch = lease->epoch + 1 ? lease->epoch + 1 : 1;
     lease->held = true;
@@ -119,8 +121,18 @@ void gshare_lease_revoke(struct gshare_lease *lease) {
     lease->draining = true;
 }
 
+static uint64_t since(_Atomic uint64_t *counter, uint64_t before) {
+    uint64_t now = atomic_load(counter);
+    return now > before ? now - before : 0;
+}
+
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 struct gshare_reading gshare_lease_read(const struct gshare_lease *lease) {
-    struct gshare_reading reading = {.used_ns = lease->died ? UINT64_MAX : 0};
+    uint64_t least = lease->died ? UINT64_MAX : 0;
+    struct gshare_reading reading = {.used_ns = least, .busy_ns = least};
     for (uint64_t left = lease->taken; left; left &= left - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(left);
         struct gshare_slot *slot = &lease->counters->slots[i];
@@ -130,9 +142,8 @@ struct gshare_reading gshare_lease_read(const struct gshare_lease *lease) {
         }
         reading.joined = true;
         reading.pending |= atomic_load(&slot->acked_epoch) != lease->epoch;
-        uint64_t used = atomic_load(&slot->used_ns);
-        uint64_t delta = used > lease->used_before[i] ? used - lease->used_before[i] : 0;
-        reading.used_ns = delta > reading.used_ns ? delta : reading.used_ns;
+        reading.used_ns = most(reading.used_ns, since(&slot->used_ns, lease->used_before[i]));
+        reading.busy_ns = most(reading.busy_ns, since(&slot->busy_ns, lease->busy_before[i]));
     }
     return reading;
 }
@@ -142,6 +153,7 @@ static void take_seat(struct gshare_lease *lease, uint32_t slot, uint32_t pid) {
     lease->taken |= bit(slot);
     lease->connected |= bit(slot);
     lease->used_before[slot] = atomic_load(&page->slots[slot].used_ns);
+    lease->busy_before[slot] = atomic_load(&page->slots[slot].busy_ns);
     atomic_store(&page->slots[slot].pid, pid);
     if (atomic_load(&page->slot_high_water) <= slot) {
         atomic_store(&page->slot_high_water, slot + 1);
@@ -178,6 +190,9 @@ void gshare_lease_unseat(struct gshare_lease *lease, uint32_t slot) {
     atomic_store(&of->active_epoch, 0);
     atomic_store(&of->acked_epoch, 0);
     atomic_store(&of->used_ns, 0);
+    atomic_store(&of->busy_ns, 0);
+    atomic_store(&of->host_bytes, 0);
+    atomic_store(&of->imported_bytes, 0);
     atomic_store(&of->launches, 0);
     atomic_store(&of->waits, 0);
     atomic_store(&of->wait_ns, 0);

@@ -31,6 +31,7 @@ struct gshare_lease {
     uint32_t untouched; /* grants in a row that nobody joined: its processes are stopped */
     uint64_t asleep_until;
     uint64_t used_before[GSHARE_MAX_SLOTS]; /* used_ns when the epoch was given */
+    uint64_t busy_before[GSHARE_MAX_SLOTS]; /* busy_ns then */
 };
 
 /* What the slots say about the epoch given last. */
@@ -39,6 +40,7 @@ struct gshare_reading {
     bool joined;  /* somebody launched under it */
     bool pending; /* somebody has not given it back */
     uint64_t used_ns;
+    uint64_t busy_ns;
 };
 
 /* Opens folder `id` of `leases`, its pages and its listener. 0 or a negative errno. */

@@ -45,7 +45,7 @@ static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
     struct gshare_reading reading = gshare_lease_read(lease);
     if (lease->draining && !reading.pending) {
         lease->draining = false;
-        gshare_arbiter_returned(state->arbiter, number, reading.used_ns, now);
+        gshare_arbiter_returned(state->arbiter, number, reading.used_ns, reading.busy_ns, now);
     }
     if (lease->held && !reading.pending && (reading.joined || lease->died)) {
         gshare_arbiter_gave_back(state->arbiter, number, now);

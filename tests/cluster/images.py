@@ -189,7 +189,7 @@ class _Workshop:
         others = self._dependency_wheels(recipe)
         folder = self._cache / "wheels" / f"{recipe.project.name}-{self._digest(recipe.project)}"
         with _step(f"wheel of {recipe.project.name}", folder):
-            return wheels.project(recipe.project, others, self._cache / "hatchling", folder)
+            return wheels.project(recipe.project, others, self._cache / "builders", folder)
 
     def _dependencies(self, recipe: Recipe) -> str:
         """Return the image of the base and the wheels of others."""

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.cluster.harness.commands import run
 
@@ -29,13 +29,21 @@ class Project:
     @property
     def requirements(self) -> tuple[str, ...]:
         """Return what it depends on, as its pyproject.toml says."""
-        with (self.folder / "pyproject.toml").open("rb") as file:
-            return tuple(tomllib.load(file)["project"]["dependencies"])
+        return tuple(self._read()["project"]["dependencies"])
+
+    @property
+    def backend(self) -> tuple[str, ...]:
+        """Return what builds it, as its pyproject.toml says."""
+        return tuple(self._read()["build-system"]["requires"])
 
     @property
     def digest(self) -> str:
         """Return a text that changes with every file of the wheel."""
         return digest_of(ROOT / source for source in self.sources)
+
+    def _read(self) -> dict[str, Any]:
+        with (self.folder / "pyproject.toml").open("rb") as file:
+            return tomllib.load(file)
 
 
 def digest_of(parts: Iterable[Path | str]) -> str:
@@ -66,12 +74,15 @@ def dependencies(requirements: Sequence[str], folder: Path) -> Path:
     return _once(folder, lambda made: _pip("wheel", "--wheel-dir", str(made), "pip", *requirements))
 
 
-def project(wanted: Project, others: Path, builder: Path, folder: Path) -> Path:
+def project(wanted: Project, others: Path, builders: Path, folder: Path) -> Path:
     """Return `folder` with the wheel of `wanted`, and pip's out of the folder `others`.
 
-    `builder` keeps hatchling, so that a rebuild needs no package index.
+    `builders` keeps what builds wheels, so that a rebuild needs no package index.
     """
-    backend = _once(builder, lambda made: _pip("install", "--target", str(made), "hatchling"))
+    backend = _once(
+        builders / digest_of([sys.version, *wanted.backend]),
+        lambda made: _pip("install", "--target", str(made), *wanted.backend),
+    )
 
     def make(made: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(backend)}

@@ -1,5 +1,6 @@
 /* Drains and measures an epoch: end events, the GPU time between first start and last end, and
  * streams and contexts that go while it runs. */
+#include "hook/gap.h"
 #include "hook/gate.h"
 #include "hook/symbols.h"
 #include "hook/track.h"
@@ -15,6 +16,7 @@ uint32_t gshare_drain_order(uint32_t epoch) {
         order_epoch = epoch;
         order_next = 0;
         ended_used_ns = 0;
+        gshare_gap_begin_epoch(epoch);
     }
     return order_next++;
 }
@@ -22,6 +24,7 @@ uint32_t gshare_drain_order(uint32_t epoch) {
 void gshare_drain_forget(void) {
     order_epoch = order_next = 0;
     ended_used_ns = 0;
+    gshare_gap_forget();
 }
 
 /* A thread's default stream is beyond the watcher's reach. The legacy stream waits for it. */
@@ -30,6 +33,7 @@ static CUstream stream_to_end(const struct gshare_track *track) {
 }
 
 void gshare_track_mark_ends(uint32_t epoch) {
+    bool marks = false;
     for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
         if (!track->context || track->epoch != epoch || track->has_end)
             continue;
@@ -37,7 +41,10 @@ void gshare_track_mark_ends(uint32_t epoch) {
         CUstream stream = stream_to_end(track);
         track->has_end = gshare_track_takes_events(stream) &&
                          gshare_real.cuEventRecord(track->end, stream) == CUDA_SUCCESS;
+        marks |= track->has_end;
     }
+    if (marks)
+        gshare_gap_mark_end();
 }
 
 bool gshare_track_ends_are_complete(uint32_t epoch) {
@@ -64,7 +71,7 @@ static const struct gshare_track *first_of(uint32_t epoch, CUcontext context) {
     return first;
 }
 
-uint64_t gshare_track_used_ns(uint32_t epoch, uint64_t hold_ns) {
+static uint64_t span_ns(uint32_t epoch, uint64_t hold_ns) {
     uint64_t used_ns = order_epoch == epoch ? ended_used_ns : 0;
     for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
         if (!track->context || track->epoch != epoch)
@@ -74,25 +81,28 @@ uint64_t gshare_track_used_ns(uint32_t epoch, uint64_t hold_ns) {
         if (!track->has_end ||
             gshare_real.cuEventElapsedTime(&ms, first->start, track->end) != CUDA_SUCCESS)
             return hold_ns;
-        uint64_t span_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) : 0;
-        used_ns = span_ns > used_ns ? span_ns : used_ns;
+        uint64_t own_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) : 0;
+        used_ns = own_ns > used_ns ? own_ns : used_ns;
     }
     return used_ns < hold_ns ? used_ns : hold_ns;
+}
+
+struct gshare_use gshare_track_use(uint32_t epoch, uint64_t hold_ns) {
+    struct gshare_use use = {.used_ns = span_ns(epoch, hold_ns)};
+    use.busy_ns = order_epoch == epoch ? gshare_gap_deduct(&use.used_ns) : use.used_ns;
+    return use;
 }
 
 /* No lane may keep credit for a track that goes. Their owners do not launch on it any more: using a
  * stream while it is destroyed is the program's own error. */
 static void revoke_credit(const struct gshare_track *track) {
-    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
-        if (lane->track != track)
-            continue;
-        lane->track = NULL;
-        atomic_store(&lane->stream, GSHARE_NO_STREAM);
-    }
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next)
+        if (lane->track == track)
+            gshare_lane_clear(lane);
 }
 
-/* Measures a track of the running epoch up to here, waits for its work, and frees it. The events'
- * own context need not be current for that. */
+/* Measures a track of the running epoch up to here, waits for its work, and frees it. The
+ * events' own context need not be current for that. */
 static void finish(struct gshare_track *track) {
     revoke_credit(track);
     if (track->epoch != 0 && track->epoch == atomic_load(&gshare_gate.joined)) {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "hook/gap.h"
 #include "hook/guest.h"
 #include "hook/os.h"
 #include "hook/session.h"
@@ -68,16 +69,37 @@ void gshare_gate_count(struct gshare_lane *lane) {
 }
 
 void gshare_gate_begin_wait(void) {
-    if (gshare_lane_is_own())
-        atomic_store_explicit(&gshare_own_lane->waiting, 1, memory_order_relaxed);
-}
-
-void gshare_gate_end_wait(void) {
     struct gshare_lane *lane = gshare_own_lane;
     if (!gshare_lane_is_own())
         return;
+    atomic_store_explicit(&lane->waiting, 1, memory_order_relaxed);
+    gshare_gate_lock();
+    if (lane->track && !lane->is_parked)
+        gshare_gap_before_wait(lane->track);
+    gshare_gate_unlock();
+}
+
+void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream) {
+    struct gshare_lane *lane = gshare_own_lane;
+    if (!gshare_lane_is_own())
+        return;
+    uint64_t now_ns = gshare_now_ns();
     atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
     atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+    gshare_gate_lock();
+    gshare_track_rest(lane, scope, stream, now_ns);
+    gshare_gap_after_wait();
+    gshare_gate_unlock();
+}
+
+void gshare_gate_saw_complete(enum gshare_scope scope, CUstream stream) {
+    struct gshare_lane *lane = gshare_own_lane;
+    if (!gshare_lane_is_own() || lane->is_parked)
+        return;
+    uint64_t now_ns = gshare_now_ns();
+    gshare_gate_lock();
+    gshare_track_rest(lane, scope, stream, now_ns);
+    gshare_gate_unlock();
 }
 
 static uint32_t epoch_in_force(void) {
@@ -86,6 +108,22 @@ static uint32_t epoch_in_force(void) {
 
 static bool is_open(void) {
     return epoch_in_force() == atomic_load(&gshare_gate.joined);
+}
+
+static void rouse_if_due(void) {
+    if (atomic_load_explicit(&gshare_gate.is_rouse_due, memory_order_relaxed) &&
+        atomic_exchange(&gshare_gate.is_rouse_due, false))
+        gshare_watcher_rouse();
+}
+
+void gshare_gate_leave_slowly(void) {
+    gshare_gate_leave();
+    rouse_if_due();
+}
+
+void gshare_gate_leave_done(void) {
+    gshare_gate_leave_slowly();
+    gshare_gate_saw_complete(GSHARE_DONE_PART, NULL);
 }
 
 /* Joins the grant in force, if it is one that this process has not given back. Under the lock. The
@@ -106,7 +144,9 @@ static bool join(void) {
     gshare_gate.joined_ns = gshare_now_ns();
     gshare_gate_set_wants(true);
     atomic_store(&gshare_gate.joined, epoch);
-    gshare_watcher_rouse();
+    atomic_store(&gshare_gate.is_rouse_due, true);
+    if (atomic_load(&gshare_gate.lane_count) > 1)
+        rouse_if_due(); /* others may launch while this thread's first launch takes long */
     return true;
 }
 
@@ -156,7 +196,9 @@ static bool try_enter(struct gshare_lane *lane, CUstream stream, bool is_heavy) 
         return false;
     }
     gshare_gate_count(lane);
-    CUevent earlier = gshare_track_admit(lane, stream, is_heavy);
+    bool resumes =
+        lane->is_parked && lane->parked_stream == stream && !is_heavy && gshare_track_resume(lane);
+    CUevent earlier = resumes ? NULL : gshare_track_admit(lane, stream, is_heavy);
     atomic_store(&lane->busy, earlier == NULL);
     bool enters = !earlier && is_open();
     if (!enters)
@@ -205,8 +247,7 @@ uint32_t gshare_gate_close(void) {
     gshare_gate_lock();
     for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
         gshare_gate_count(lane);
-        atomic_store(&lane->stream, GSHARE_NO_STREAM);
-        lane->track = NULL;
+        gshare_lane_clear(lane);
     }
     gshare_gate_unlock();
     return epoch;

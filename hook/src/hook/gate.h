@@ -31,7 +31,9 @@ struct gshare_lane {
     _Atomic uint32_t passes;             /* slow passes and waits: with credit, shows progress */
     _Atomic uint32_t is_owned;
     int32_t granted;            /* credit at the last count; under the gate's lock */
-    struct gshare_track *track; /* of `stream`; under the gate's lock */
+    _Atomic bool is_parked;     /* its stream is at rest; under the gate's lock */
+    CUstream parked_stream;     /* what `stream` was then */
+    struct gshare_track *track; /* of `stream`, or of the parked one; under the gate's lock */
     struct gshare_lane *next;   /* immutable once published */
 };
 
@@ -40,6 +42,8 @@ struct gshare_gate {
     _Atomic uint64_t joined;     /* epoch that may launch, or GSHARE_GATE_CLOSED; under the lock */
     _Atomic uint32_t last_epoch; /* last one joined; under the lock */
     _Atomic uint32_t waiters;    /* threads waiting for a token */
+    _Atomic uint32_t lane_count; /* threads that have a lane; under the lock */
+    _Atomic bool is_rouse_due;   /* the watcher does not know of the joined epoch yet */
     _Atomic(struct gshare_lane *) lanes;
     uint64_t joined_ns;   /* under the lock */
     uint64_t launches;    /* counted passes; under the lock */
@@ -72,6 +76,12 @@ static inline void gshare_gate_leave(void) {
     atomic_store_explicit(&gshare_own_lane->busy, 0, memory_order_release);
 }
 
+/* As gshare_gate_leave, after gshare_gate_wait. */
+void gshare_gate_leave_slowly(void);
+
+/* As gshare_gate_leave, after a call that returns when its work is done. */
+void gshare_gate_leave_done(void);
+
 /* Waits until a launch on `stream` may go: for a token, and for room in the stream's queue. A heavy
  * call is checkpointed by itself. Returns 0 with the marker raised, or the error that the launch
  * must return. Keeps errno. */
@@ -86,9 +96,24 @@ bool gshare_lane_is_own(void);
 void gshare_lane_init(void);
 void gshare_lane_forget(void); /* in a forked child */
 
+/* What is complete after a wait: nothing that we know of, something, all of a stream, or all of the
+ * thread's context. */
+enum gshare_scope {
+    GSHARE_DONE_NOTHING,
+    GSHARE_DONE_PART,
+    GSHARE_DONE_STREAM,
+    GSHARE_DONE_CONTEXT
+};
+
 /* Frame a wait of the calling thread for the GPU: it is not idle meanwhile. */
 void gshare_gate_begin_wait(void);
-void gshare_gate_end_wait(void);
+void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream);
+
+/* A query of the calling thread found this complete. */
+void gshare_gate_saw_complete(enum gshare_scope scope, CUstream stream);
+
+/* Under the lock: takes the stream and the credit from a lane. */
+void gshare_lane_clear(struct gshare_lane *lane);
 
 /* The current context of this thread changed: stream 0 means another stream now. */
 void gshare_gate_forget_stream(void);

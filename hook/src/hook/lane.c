@@ -18,14 +18,20 @@ bool gshare_lane_is_own(void) {
     return gshare_own_lane != &no_lane;
 }
 
+void gshare_lane_clear(struct gshare_lane *lane) {
+    lane->track = NULL;
+    lane->is_parked = false;
+    atomic_store(&lane->stream, GSHARE_NO_STREAM);
+}
+
 static void release_lane(void *argument) {
     struct gshare_lane *lane = argument;
     gshare_own_lane = &no_lane;
     gshare_gate_lock_still();
     gshare_gate_count(lane);
     gshare_track_orphan(lane);
-    lane->track = NULL;
-    atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    gshare_lane_clear(lane);
+    atomic_fetch_sub(&gshare_gate.lane_count, 1);
     gshare_gate_unlock();
     atomic_store(&lane->is_owned, 0);
 }
@@ -59,6 +65,8 @@ struct gshare_lane *gshare_gate_lane(void) {
         add_lanes();
         lane = free_lane();
     }
+    if (lane)
+        atomic_fetch_add(&gshare_gate.lane_count, 1);
     gshare_gate_unlock();
     if (!lane)
         return NULL;
@@ -75,8 +83,7 @@ void gshare_gate_forget_stream(void) {
         return;
     gshare_gate_lock();
     gshare_gate_count(lane);
-    lane->track = NULL;
-    atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    gshare_lane_clear(lane);
     gshare_gate_unlock();
 }
 

@@ -18,21 +18,27 @@
 #define IS_HEAVY_STACKED false
 #define IS_HEAVY_HEAVY true
 
-#define FAST_LIGHT(symbol, stream, PARAMS, ARGS)                                                   \
+/* A call that takes no stream (its row says NULL) holds the caller while its work runs. */
+#define LEAVE(stream_)                                                                             \
+    (__builtin_constant_p(stream_) ? gshare_gate_leave_done() : gshare_gate_leave())
+#define LEAVE_SLOWLY(stream_)                                                                      \
+    (__builtin_constant_p(stream_) ? gshare_gate_leave_done() : gshare_gate_leave_slowly())
+
+#define FAST_LIGHT(symbol, stream_, stream, PARAMS, ARGS)                                          \
     CUresult symbol PARAMS {                                                                       \
         CUstream used = stream;                                                                    \
         if (!gshare_gate_pass(gshare_own_lane, used))                                              \
             return gshare_waiting_##symbol ARGS;                                                   \
         CUresult result = gshare_real.symbol ARGS;                                                 \
-        gshare_gate_leave();                                                                       \
+        LEAVE(stream_);                                                                            \
         return result;                                                                             \
     }
-#define FAST_HEAVY(symbol, stream, PARAMS, ARGS)                                                   \
+#define FAST_HEAVY(symbol, stream_, stream, PARAMS, ARGS)                                          \
     CUresult symbol PARAMS {                                                                       \
         return gshare_waiting_##symbol ARGS;                                                       \
     }
 #ifdef GSHARE_STACKED_IN_ASSEMBLY
-#define FAST_STACKED(symbol, stream, PARAMS, ARGS) /* launch_stacked.c */
+#define FAST_STACKED(symbol, stream_, stream, PARAMS, ARGS) /* launch_stacked.c */
 #else
 #define FAST_STACKED FAST_LIGHT
 #endif
@@ -44,8 +50,8 @@
         if (refusal != CUDA_SUCCESS)                                                               \
             return refusal;                                                                        \
         CUresult result = gshare_real.symbol ARGS;                                                 \
-        gshare_gate_leave();                                                                       \
+        LEAVE_SLOWLY(stream_);                                                                     \
         return result;                                                                             \
     }                                                                                              \
-    FAST_##weight(symbol, STREAM_OF_##streams((CUstream)(stream_)), PARAMS, ARGS)
+    FAST_##weight(symbol, stream_, STREAM_OF_##streams((CUstream)(stream_)), PARAMS, ARGS)
 #include "hook/symbols.def"

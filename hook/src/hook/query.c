@@ -1,10 +1,9 @@
-/* What a program is told of its memory, and its waits for the GPU.
+/* What a program is told of its memory.
  *
  * Memory queries answer with the lease's cap as the total and what the lease holds as used, where
  * the GPU's own figures do not bind tighter. */
 #include <string.h>
 
-#include "hook/gate.h"
 #include "hook/guest.h"
 #include "hook/session.h"
 #include "hook/symbols.h"
@@ -80,30 +79,4 @@ int nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory) {
     memory->reserved = 0; /* the driver's own share lies outside the cap */
     memory->used = memory->total - memory->free;
     return result;
-}
-
-/* Waits: the process is not idle while the GPU works for it. */
-#define WAIT(call)                                                                                 \
-    do {                                                                                           \
-        gshare_guest_start();                                                                      \
-        gshare_gate_begin_wait();                                                                  \
-        CUresult result = gshare_real.call;                                                        \
-        gshare_gate_end_wait();                                                                    \
-        return result;                                                                             \
-    } while (0)
-
-CUresult cuCtxSynchronize(void) {
-    WAIT(cuCtxSynchronize());
-}
-
-CUresult cuStreamSynchronize(CUstream stream) {
-    WAIT(cuStreamSynchronize(stream));
-}
-
-CUresult cuStreamSynchronize_ptsz(CUstream stream) {
-    WAIT(cuStreamSynchronize_ptsz(stream));
-}
-
-CUresult cuEventSynchronize(CUevent event) {
-    WAIT(cuEventSynchronize(event));
 }

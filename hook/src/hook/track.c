@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "hook/gap.h"
 #include "hook/gate.h"
 #include "hook/os.h"
 #include "hook/session.h"
@@ -40,8 +41,8 @@ static bool add_tracks(void) {
 }
 
 static void destroy_events(struct gshare_track *track) {
-    CUevent *events[] = {&track->start, &track->end};
-    for (int i = 0; i < 2; i++)
+    CUevent *events[] = {&track->start, &track->end, &track->gap_begin, &track->gap_end};
+    for (int i = 0; i < 4; i++)
         if (*events[i])
             gshare_real.cuEventDestroy_v2(*events[i]);
     for (int i = 0; i <= GSHARE_MAX_DEPTH; i++)
@@ -55,6 +56,7 @@ static void clear(struct gshare_track *track) {
 }
 
 void gshare_track_release(struct gshare_track *track) {
+    gshare_gap_drop(track);
     destroy_events(track);
     clear(track);
 }
@@ -64,14 +66,18 @@ static uint32_t depth_in_force(void) {
     return depth < 1 ? 1 : depth > GSHARE_MAX_DEPTH ? GSHARE_MAX_DEPTH : depth;
 }
 
-static bool make_events(struct gshare_track *track) {
-    if (gshare_real.cuEventCreate(&track->start, CU_EVENT_DEFAULT) != CUDA_SUCCESS ||
-        gshare_real.cuEventCreate(&track->end, CU_EVENT_DEFAULT) != CUDA_SUCCESS)
-        return false;
-    for (uint32_t i = 0; i <= track->depth; i++)
-        if (gshare_real.cuEventCreate(&track->marks[i], CU_EVENT_DEFAULT) != CUDA_SUCCESS)
+static bool make_marks(struct gshare_track *track, uint32_t depth) {
+    for (uint32_t i = 0; i <= depth; i++)
+        if (!track->marks[i] &&
+            gshare_real.cuEventCreate(&track->marks[i], CU_EVENT_DEFAULT) != CUDA_SUCCESS)
             return false;
     return true;
+}
+
+static bool make_events(struct gshare_track *track) {
+    return gshare_real.cuEventCreate(&track->start, CU_EVENT_DEFAULT) == CUDA_SUCCESS &&
+           gshare_real.cuEventCreate(&track->end, CU_EVENT_DEFAULT) == CUDA_SUCCESS &&
+           make_marks(track, track->depth);
 }
 
 static struct gshare_track *find(CUcontext context, CUstream stream, struct gshare_lane *thread) {
@@ -145,19 +151,39 @@ static CUevent checkpoint(struct gshare_track *track) {
                : track->marks[(track->mark_count - track->depth) % ring];
 }
 
-static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
-    track->epoch = epoch;
-    track->order = gshare_drain_order(epoch);
+/* Nothing is queued: what was learnt between the marks ends here. */
+static void empty_queue(struct gshare_track *track) {
     track->mark_count = 0;
     track->since_mark = 0;
     track->is_heavy = false;
+}
+
+/* Takes over a depth that was changed meanwhile; without events for it the old one stays. */
+static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
+    track->epoch = epoch;
+    track->order = gshare_drain_order(epoch);
+    empty_queue(track);
+    uint32_t depth = depth_in_force();
+    if (depth != track->depth && make_marks(track, depth))
+        track->depth = depth;
     gshare_real.cuEventRecord(track->start, track->stream);
+}
+
+/* One launch goes now, and more may follow it until the chunk is full. */
+static void take_credit(struct gshare_lane *lane, struct gshare_track *track, bool is_heavy) {
+    gshare_gap_close(track);
+    gshare_gap_works(track);
+    track->since_mark++;
+    track->is_heavy = is_heavy;
+    int64_t left = is_heavy ? 0 : (int64_t)track->chunk - track->since_mark;
+    lane->track = track;
+    lane->granted = left > 0 ? (int32_t)left : 0;
+    atomic_store(&lane->credit, lane->granted);
 }
 
 CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_heavy) {
     uint32_t epoch = (uint32_t)atomic_load(&gshare_gate.joined);
-    atomic_store(&lane->stream, GSHARE_NO_STREAM);
-    lane->track = NULL;
+    gshare_lane_clear(lane);
     if (!gshare_track_takes_events(stream))
         return NULL;
     struct gshare_track *track = track_of(lane, stream);
@@ -173,15 +199,62 @@ CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_he
             return earlier;
     }
     learn(track);
-    track->since_mark++;
-    track->is_heavy = is_heavy;
-    lane->track = track;
-    lane->granted = is_heavy ? 0 : (int32_t)(track->chunk - track->since_mark);
-    if (lane->granted < 0)
-        lane->granted = 0;
-    atomic_store(&lane->credit, lane->granted);
+    take_credit(lane, track, is_heavy);
     atomic_store(&lane->stream, stream);
     return NULL;
+}
+
+bool gshare_track_resume(struct gshare_lane *lane) {
+    struct gshare_track *track = lane->track;
+    if (track->epoch != (uint32_t)atomic_load(&gshare_gate.joined) ||
+        !gshare_track_takes_events(track->stream))
+        return false;
+    track->has_end = false;
+    lane->is_parked = false;
+    take_credit(lane, track, false);
+    atomic_store(&lane->stream, lane->parked_stream);
+    return true;
+}
+
+/* Another thread may be launching on the track, unseen, for as long as it has credit. */
+static bool is_used_beside(const struct gshare_track *track, const struct gshare_lane *self) {
+    if (atomic_load(&gshare_gate.lane_count) <= 1)
+        return false;
+    for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next)
+        if (lane != self && lane->track == track && !lane->is_parked)
+            return true;
+    return false;
+}
+
+static void rest(struct gshare_track *track, struct gshare_lane *lane, uint64_t now_ns) {
+    if (lane->track == track && !lane->is_parked) {
+        gshare_gate_count(lane);
+        lane->parked_stream = atomic_load(&lane->stream);
+        lane->is_parked = true;
+        atomic_store(&lane->stream, GSHARE_NO_STREAM);
+    }
+    if (is_used_beside(track, lane))
+        return;
+    empty_queue(track);
+    gshare_gap_rests(track, now_ns);
+}
+
+void gshare_track_rest(struct gshare_lane *lane, enum gshare_scope scope, CUstream stream,
+                       uint64_t now_ns) {
+    struct gshare_track *own = lane->track;
+    if (!own || own->epoch != (uint32_t)atomic_load(&gshare_gate.joined))
+        return;
+    if (scope == GSHARE_DONE_PART && !lane->is_parked &&
+        gshare_real.cuStreamQuery(own->stream) == CUDA_SUCCESS)
+        rest(own, lane, now_ns);
+    if (scope == GSHARE_DONE_STREAM && stream == own->stream)
+        rest(own, lane, now_ns);
+    else if (scope == GSHARE_DONE_CONTEXT || scope == GSHARE_DONE_STREAM)
+        for (struct gshare_track *track = gshare_tracks; track; track = track->next)
+            if (track->context == own->context && track->working_epoch == own->epoch &&
+                (scope == GSHARE_DONE_CONTEXT ||
+                 (track->stream == stream && (!track->thread || track->thread == lane))))
+                rest(track, lane, now_ns);
 }
 
 void gshare_track_passed(struct gshare_track *track, int32_t launches) {

@@ -15,13 +15,22 @@
 #include <stdint.h>
 
 #include "hook/driver_api.h"
+#include "hook/gate.h"
 
-struct gshare_lane;
 struct gshare_track;
 
 /* Prepares `lane` for one launch on `stream` and gives it credit for more. Returns NULL, or the
  * checkpoint that must be complete first: wait for it without the lock, then ask again. */
 CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_heavy);
+
+/* Lets a parked lane launch again, with the credit of an empty queue. False where the stream has to
+ * be admitted. */
+bool gshare_track_resume(struct gshare_lane *lane);
+
+/* All that was launched on `stream` (of the lane's own context), on the lane's stream, or in its
+ * context, is complete. */
+void gshare_track_rest(struct gshare_lane *lane, enum gshare_scope scope, CUstream stream,
+                       uint64_t now_ns);
 
 /* Counts launches that passed on a lane's credit. */
 void gshare_track_passed(struct gshare_track *track, int32_t launches);
@@ -33,9 +42,15 @@ void gshare_track_mark_ends(uint32_t epoch);
 bool gshare_track_ends_are_complete(uint32_t epoch);
 void gshare_track_wait_for_ends(uint32_t epoch);
 
-/* Returns the GPU time of `epoch` in ns, once its ends are complete. Without an answer from the
- * driver it is `hold_ns`, and never more. */
-uint64_t gshare_track_used_ns(uint32_t epoch, uint64_t hold_ns);
+/* GPU time of an epoch: from its first work to its last, and the part of it without the gaps. */
+struct gshare_use {
+    uint64_t used_ns;
+    uint64_t busy_ns;
+};
+
+/* Returns the GPU time of `epoch`, once its ends are complete. Without an answer from the driver it
+ * is `hold_ns`, and never more. */
+struct gshare_use gshare_track_use(uint32_t epoch, uint64_t hold_ns);
 
 /* A stream, a thread's default stream, or a context goes (NULL: any may): its work is measured up
  * to here and its events are given back. */

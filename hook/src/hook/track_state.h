@@ -11,6 +11,7 @@ struct gshare_track {
     CUstream stream;
     struct gshare_lane *thread; /* whose default stream it is; NULL: any thread's */
     CUevent start, end;
+    CUevent gap_begin, gap_end;          /* of a sampled gap; made at the first */
     CUevent marks[GSHARE_MAX_DEPTH + 1]; /* a ring: mark n is at n % (depth + 1) */
     uint32_t mark_launches[GSHARE_MAX_DEPTH + 1];
     uint32_t mark_count; /* marks recorded in this epoch */
@@ -22,6 +23,7 @@ struct gshare_track {
     uint64_t kernel_ns;  /* learnt */
     bool is_heavy;       /* the chunk holds a heavy call */
     bool has_end;
+    uint32_t working_epoch;    /* the epoch of which it has work; 0: none (gap.c) */
     struct gshare_track *next; /* immutable */
 };
 

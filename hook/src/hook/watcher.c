@@ -115,11 +115,11 @@ static bool guard(uint32_t epoch) {
 }
 
 /* Publishes an epoch's use and its ack, in this order, under the gate's lock. */
-static void acknowledge(uint32_t epoch, uint64_t used_ns, bool was_idle) {
+static void acknowledge(uint32_t epoch, struct gshare_use use, bool was_idle) {
     struct gshare_slot *slot = gshare_session_slot();
     bool wants = atomic_load(&gshare_gate.waiters) > 0 || !was_idle;
-    atomic_fetch_add(&slot->used_ns, used_ns);
-    atomic_fetch_add(&slot->busy_ns, used_ns);
+    atomic_fetch_add(&slot->used_ns, use.used_ns);
+    atomic_fetch_add(&slot->busy_ns, use.busy_ns);
     atomic_store(&slot->launches, gshare_gate.launches);
     gshare_gate_set_wants(wants);
     atomic_store(&slot->acked_epoch, epoch);
@@ -135,8 +135,7 @@ static void close_and_drain(bool was_idle) {
     gshare_track_wait_for_ends(epoch);
     uint64_t now_ns = gshare_now_ns();
     gshare_gate_lock();
-    uint64_t used_ns = gshare_track_used_ns(epoch, now_ns - hold_since_ns);
-    acknowledge(epoch, used_ns, was_idle);
+    acknowledge(epoch, gshare_track_use(epoch, now_ns - hold_since_ns), was_idle);
     gshare_gate_unlock();
     gshare_session_ring();
 }

@@ -1,0 +1,176 @@
+#include "hook/gap.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "hook/os.h"
+#include "hook/symbols.h"
+#include "hook/track_state.h"
+
+#define SAMPLE_NS (100 * GSHARE_NS_PER_US) /* two events and their reading cost 1 % of this */
+#define SHARE 16                           /* of a sample in what is believed of all gaps */
+
+enum stage {
+    NONE,
+    WAITED, /* the event before the wait is recorded */
+    OPEN,   /* and the gap after it has begun */
+    WHOLE,  /* and the event at its end is recorded, but not read yet */
+};
+
+/* The gaps of this process. Under the gate's lock. */
+static struct {
+    uint32_t epoch;
+    uint32_t working;    /* tracks with work of the epoch */
+    uint64_t since_ns;   /* begin of the open gap; 0: none */
+    int64_t total_ns;    /* closed gaps not yet deducted, and corrections of deducted ones */
+    int64_t trailing_ns; /* of the gap that was open when the ends were marked */
+    int64_t lateness_ns; /* what a gap is longer than the host sees; learnt */
+    bool has_lateness;
+    uint64_t next_sample_ns;
+} gaps;
+
+static struct {
+    enum stage stage;
+    struct gshare_track *track;
+    int64_t seen_ns;   /* what the host saw of it */
+    int64_t booked_ns; /* what was believed of it */
+} sample;
+
+void gshare_gap_begin_epoch(uint32_t epoch) {
+    gaps.epoch = epoch;
+    gaps.working = 0;
+    gaps.since_ns = 0;
+    gaps.trailing_ns = 0;
+    if (sample.stage != WHOLE)
+        sample.stage = NONE;
+}
+
+void gshare_gap_works(struct gshare_track *track) {
+    if (track->working_epoch == gaps.epoch)
+        return;
+    track->working_epoch = gaps.epoch;
+    gaps.working++;
+}
+
+static bool is_sampled(const struct gshare_track *track) {
+    return sample.track == track && sample.stage != NONE;
+}
+
+void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns) {
+    if (track->working_epoch == 0 || track->working_epoch != gaps.epoch)
+        return;
+    track->working_epoch = 0;
+    if (--gaps.working > 0)
+        return;
+    gaps.since_ns = now_ns;
+    if (sample.stage == WAITED)
+        sample.stage = sample.track == track ? OPEN : NONE;
+}
+
+static bool elapsed_ns(CUevent from, CUevent to, int64_t *ns) {
+    float ms = 0;
+    if (gshare_real.cuEventElapsedTime(&ms, from, to) != CUDA_SUCCESS)
+        return false;
+    *ns = (int64_t)((double)ms * 1e6);
+    return true;
+}
+
+/* Reads a whole sample: corrects what was booked of its gap, and learns. */
+static void read_sample(void) {
+    int64_t exact_ns;
+    if (!elapsed_ns(sample.track->gap_begin, sample.track->gap_end, &exact_ns))
+        return;
+    int64_t late_ns = exact_ns - sample.seen_ns;
+    gaps.lateness_ns += gaps.has_lateness ? (late_ns - gaps.lateness_ns) / SHARE : late_ns;
+    gaps.has_lateness = true;
+    gaps.total_ns += exact_ns - sample.booked_ns;
+    sample.stage = NONE;
+}
+
+static bool has_events(struct gshare_track *track) {
+    if (!track->gap_begin)
+        gshare_real.cuEventCreate(&track->gap_begin, CU_EVENT_DEFAULT);
+    if (!track->gap_end)
+        gshare_real.cuEventCreate(&track->gap_end, CU_EVENT_DEFAULT);
+    return track->gap_begin && track->gap_end;
+}
+
+void gshare_gap_before_wait(struct gshare_track *track) {
+    if (sample.stage == WHOLE)
+        read_sample();
+    if (sample.stage == WHOLE || gaps.working != 1 || track->working_epoch != gaps.epoch)
+        return;
+    uint64_t now_ns = gshare_now_ns();
+    sample.stage = NONE;
+    if (now_ns < gaps.next_sample_ns || !has_events(track) ||
+        gshare_real.cuEventRecord(track->gap_begin, track->stream) != CUDA_SUCCESS)
+        return;
+    gaps.next_sample_ns = now_ns + SAMPLE_NS;
+    sample.track = track;
+    sample.stage = WAITED;
+}
+
+void gshare_gap_after_wait(void) {
+    if (sample.stage == WAITED)
+        sample.stage = NONE;
+}
+
+static int64_t believed_ns(uint64_t since_ns, uint64_t until_ns) {
+    int64_t gap_ns = (int64_t)(until_ns - since_ns) + gaps.lateness_ns;
+    return gap_ns > 0 ? gap_ns : 0;
+}
+
+void gshare_gap_close(struct gshare_track *track) {
+    if (gaps.since_ns == 0)
+        return;
+    uint64_t now_ns = gshare_now_ns();
+    if (sample.stage == OPEN && sample.track == track &&
+        gshare_real.cuEventRecord(track->gap_end, track->stream) == CUDA_SUCCESS) {
+        sample.seen_ns = (int64_t)(now_ns - gaps.since_ns);
+        sample.booked_ns = believed_ns(gaps.since_ns, now_ns);
+        sample.stage = WHOLE;
+        uint64_t recorded_ns = gshare_now_ns(); /* the record itself came before the launch */
+        gaps.total_ns += (int64_t)(recorded_ns - now_ns);
+    } else if (sample.stage == OPEN) {
+        sample.stage = NONE;
+    }
+    gaps.total_ns += believed_ns(gaps.since_ns, now_ns);
+    gaps.since_ns = 0;
+}
+
+void gshare_gap_mark_end(void) {
+    gaps.trailing_ns = gaps.since_ns ? believed_ns(gaps.since_ns, gshare_now_ns()) : 0;
+}
+
+static uint64_t less(uint64_t from_ns, int64_t take_ns) {
+    if (take_ns <= 0)
+        return from_ns;
+    return from_ns > (uint64_t)take_ns ? from_ns - (uint64_t)take_ns : 0;
+}
+
+uint64_t gshare_gap_deduct(uint64_t *used_ns) {
+    int64_t exact_ns;
+    if (sample.stage == WHOLE)
+        read_sample();
+    if (gaps.trailing_ns > 0 && sample.stage == OPEN &&
+        elapsed_ns(sample.track->gap_begin, sample.track->end, &exact_ns) && exact_ns > 0)
+        gaps.trailing_ns = exact_ns;
+    *used_ns = less(*used_ns, gaps.trailing_ns);
+    uint64_t busy_ns = less(*used_ns, gaps.total_ns);
+    gaps.total_ns -= (int64_t)(*used_ns - busy_ns);
+    if (gaps.total_ns > 0)
+        gaps.total_ns = 0; /* more than there was: a measure without an answer */
+    return busy_ns;
+}
+
+void gshare_gap_drop(const struct gshare_track *track) {
+    if (is_sampled(track))
+        sample.stage = NONE;
+    if (track->working_epoch != 0 && track->working_epoch == gaps.epoch)
+        gaps.working--;
+}
+
+void gshare_gap_forget(void) {
+    memset(&gaps, 0, sizeof gaps);
+    memset(&sample, 0, sizeof sample);
+}

@@ -18,6 +18,7 @@ from gshare.shortage import Shortage
 from gshare.units import memory_text
 from gshare.workload.values import Shape
 
+from .cluster_ps import refusal_text
 from .cluster_state import ClusterView, GpuState, NodeView, PodView, pod_view
 
 MOST_EVENTS: Final = 5
@@ -51,7 +52,8 @@ class Explanation:
 def explain(pod: Pod, view: ClusterView | str, events: Sequence[Event]) -> Explanation:
     """Return why `pod` is where it is; `view` is a text where the GPUs cannot be seen: why not."""
     path = f"{pod.metadata.namespace}/{pod.metadata.name}"
-    seen = pod_view(pod)
+    node = view.node(pod.spec.node_name) if isinstance(view, ClusterView) else None
+    seen = pod_view(pod, node.standings if node else {})
     is_placed = seen is not None and bool(seen.node)
     said = tuple(_event_lines(events, only_warnings=is_placed))
     if pod.is_ended:
@@ -169,11 +171,13 @@ def _held(pod: Pod, seen: PodView, view: ClusterView) -> list[str]:
         return []
     node, gpu = view.node(seen.node), view.gpu_of(seen)
     lines = [_gpu_line(placed, gpu, node)]
+    limit = f", may borrow idle time up to {seen.quota_limit_percent} %"
     lines.append(
         f"rectangle: {placement.size_text(placed.size)}"
-        + (f", may borrow idle time up to {seen.asked.quota_limit_percent} %" if seen.asked else "")
+        + (limit if seen.quota_limit_percent else "")
     )
     lines.append(f"memory: at most {memory_text(placed.memory_bytes)}")
+    lines += [refusal_text(key, text) for key, text in seen.refused.items()]
     lines.append("phase of the window: the node's own; it may change when pods come and go")
     if gpu and gpu.conflict:
         lines.append(f"the GPU's placements conflict: {gpu.conflict}")

@@ -57,7 +57,7 @@ def _row(view: ClusterView, pod: PodView, delivered: Mapping[PodKey, Got]) -> Ro
         quota_request_percent=(
             placed.quota_percent if placed else asked.quota_request_percent if asked else None
         ),
-        quota_limit_percent=asked.quota_limit_percent if asked else None,
+        quota_limit_percent=pod.quota_limit_percent,
         delivered_percent=measured.percent,
         memory_bytes=measured.memory_bytes,
         memory_limit_bytes=placed.memory_bytes if placed else asked.memory_bytes if asked else None,
@@ -69,7 +69,13 @@ def _trouble(view: ClusterView, pod: PodView) -> str:
     node = view.node(pod.node)
     if pod.placed and node and not node.trouble and view.gpu_of(pod) is None:
         return f"its GPU {pod.placed.gpu_uuid} is no longer on {pod.node}"
-    return ""
+    return "; ".join(refusal_text(key, text) for key, text in pod.refused.items())
+
+
+def refusal_text(key: str, text: str | None) -> str:
+    """Return what is to be said of an annotation that a pod's node refused."""
+    said = "that it was removed" if text is None else repr(text)
+    return f"its node refused {key}: {said}; its events say why"
 
 
 def table(found: Sequence[Row], *, with_namespace: bool) -> Table:

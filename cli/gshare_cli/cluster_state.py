@@ -7,9 +7,10 @@ and all others stay as they are.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from gshare import names
-from gshare.annotations import NodeGpu, PodPlacement
+from gshare import names, terms
+from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import InputError
 from gshare.layout import Layout, Verdicts, settled
 from gshare.ledger import Ledger, PlacedPod, ProblemKind, UnplacedPod
@@ -37,6 +38,10 @@ class PodView:
     state: str
     asked: Shape | None = None
     placed: PodPlacement | None = None
+    """With the terms that are in force."""
+    quota_limit_percent: int | None = None
+    refused: Mapping[str, str | None] = field(default_factory=dict)
+    """Annotations that its node refused; None where it refused that one was removed."""
     scheduler: str = ""
     trouble: str = ""
     """Why it cannot hold a rectangle."""
@@ -68,6 +73,8 @@ class NodeView:
     gpus: tuple[GpuState, ...] = ()
     trouble: str = ""
     """Why its inventory cannot be read."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """The terms of its pods that differ from their placements, by UID."""
 
     def gpu(self, uuid: str) -> GpuState | None:
         """Return the GPU of that UUID."""
@@ -101,17 +108,19 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     """Return the picture that the API's objects give."""
     ledger = Ledger()
     views = []
-    for pod in pods_:
-        seen = reading.observed(pod)
-        if seen is not None:
-            ledger.put(seen)
-        view = _pod_view(pod, seen)
-        if view is not None:
-            views.append(view)
     by_name = {node.metadata.name: node for node in nodes}
     offers = {name: reading.offer(node) for name, node in by_name.items()}
     for name, offer in offers.items():
         ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
+        ledger.put_terms(name, offer.standings)
+    for pod in pods_:
+        seen = reading.observed(pod)
+        if seen is not None:
+            ledger.put(seen)
+        offer_there = offers.get(pod.spec.node_name)
+        view = _pod_view(pod, seen, offer_there.standings if offer_there else {})
+        if view is not None:
+            views.append(view)
     conflicts = {
         (problem.node, problem.gpu_uuid): problem.text
         for problem in ledger.problems()
@@ -125,6 +134,7 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
                 not by_name[name].spec.unschedulable,
                 _gpu_states(name, ledger, conflicts),
                 offers[name].trouble,
+                offers[name].standings,
             )
             for name in sorted(by_name)
         ),
@@ -133,22 +143,24 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     )
 
 
-def pod_view(pod: Pod) -> PodView | None:
-    """Return what a pod has to do with GPUs; None if it is over, or has nothing to do with them."""
-    return _pod_view(pod, reading.observed(pod))
+def pod_view(pod: Pod, standings: Mapping[str, Standing] = MappingProxyType({})) -> PodView | None:
+    """Return what a pod has to do with GPUs; None if it is over, or has nothing to do with them.
+
+    `standings` are those of its node.
+    """
+    return _pod_view(pod, reading.observed(pod), standings)
 
 
-def _pod_view(pod: Pod, seen: PlacedPod | UnplacedPod | None) -> PodView | None:
+def _pod_view(
+    pod: Pod, seen: PlacedPod | UnplacedPod | None, standings: Mapping[str, Standing]
+) -> PodView | None:
     if pod.is_ended or not reading.asks(pod):
         return None
-    trouble, asked = "", None
-    try:
-        found = pods.asked(pod_json(pod))
-        asked = found.shape if found else None
-    except InputError as error:
-        trouble = f"{error.field}: {error.value!r}: {error.problem}"
-    if isinstance(seen, UnplacedPod):
-        trouble = seen.text
+    asked, trouble = _asked(pod)
+    if seen is not None:
+        trouble = seen.text if isinstance(seen, UnplacedPod) else ""
+    standing = standings.get(pod.metadata.uid)
+    limit = asked.quota_limit_percent if asked else None
     return PodView(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
@@ -157,10 +169,21 @@ def _pod_view(pod: Pod, seen: PlacedPod | UnplacedPod | None) -> PodView | None:
         node=pod.spec.node_name,
         state=_state(pod),
         asked=asked,
-        placed=seen.placement if isinstance(seen, PlacedPod) else None,
+        placed=terms.in_force(seen.placement, standing) if isinstance(seen, PlacedPod) else None,
+        quota_limit_percent=standing.terms.quota_limit_percent if standing else limit,
+        refused=standing.refused if standing else {},
         scheduler=pod.spec.scheduler_name,
         trouble=trouble,
     )
+
+
+def _asked(pod: Pod) -> tuple[Shape | None, str]:
+    """Return what a pod asks, or what is wrong with that."""
+    try:
+        found = pods.asked(pod_json(pod))
+    except InputError as error:
+        return None, f"{error.field}: {error.value!r}: {error.problem}"
+    return (found.shape if found else None), ""
 
 
 def _function(pod: Pod) -> str:

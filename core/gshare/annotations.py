@@ -1,14 +1,15 @@
-"""What gshare's parts leave for each other on API objects: a node's inventory, a pod's placement.
+"""What gshare's parts leave for each other on API objects.
 
-Both are JSON in one annotation, written by one part and read by all. Reading is strict about what
+A node's inventory, a pod's placement, and what of it a node has changed since. Each is JSON in one
+annotation, written by one part and read by all. Reading is strict about what
 decides (UUID, sizes) and ignores fields it does not know, so that a newer writer can add some.
 Positions are not written: a layout follows from the set of functions on a GPU, and may change
 whenever another function comes.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gshare import placement
@@ -34,9 +35,9 @@ class NodeGpu:
         """Refuse a GPU without UUID, SMs or memory, with ValueError."""
         if not self.uuid or not self.uuid.isprintable():
             raise ValueError(f"uuid {self.uuid!r}: must be a name that prints on one line")
-        for field in ("sm_count", "memory_bytes", "max_clients"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{self.uuid}: {field} {getattr(self, field)}: must be above 0")
+        for name in ("sm_count", "memory_bytes", "max_clients"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{self.uuid}: {name} {getattr(self, name)}: must be above 0")
 
     @property
     def gpu(self) -> placement.Gpu:
@@ -67,6 +68,36 @@ class PodPlacement:
     def size(self) -> Size:
         """Return the function rectangle."""
         return Size(self.quota_percent, self.sm_percent)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What of a pod's lease may change while it runs."""
+
+    quota_request_percent: int
+    quota_limit_percent: int
+    memory_bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse terms that no lease may have, with ValueError."""
+        if not 1 <= self.quota_request_percent <= self.quota_limit_percent <= 100:
+            raise ValueError(
+                f"quota request {self.quota_request_percent}, limit {self.quota_limit_percent}: "
+                "must be 1 <= request <= limit <= 100"
+            )
+        if self.memory_bytes < 1:
+            raise ValueError(f"memory {self.memory_bytes}: must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The terms of a pod that are in force, and the annotations that its node refused.
+
+    `refused` has each as it stood, shortened (`terms.texts`); None where its removal was refused.
+    """
+
+    terms: Terms
+    refused: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def encode_inventory(gpus: Sequence[NodeGpu]) -> str:
@@ -102,6 +133,39 @@ def decode_placement(text: str) -> PodPlacement:
         _number(entry, "sm"),
         _number(entry, "quota"),
         _number(entry, "memory"),
+    )
+
+
+def encode_in_force(standings: Mapping[str, Standing]) -> str:
+    """Return the value of a node's `gshare.io/in-force`, by pod UID."""
+    entries = {uid: _standing_entry(standings[uid]) for uid in sorted(standings)}
+    return json.dumps(entries, separators=(",", ":"))
+
+
+def decode_in_force(text: str) -> dict[str, Standing]:
+    """Return what a node's `gshare.io/in-force` says by pod UID; ValueError if it is not one."""
+    return {uid: _standing(entry) for uid, entry in _parsed(text, dict).items()}
+
+
+def _standing_entry(standing: Standing) -> dict[str, object]:
+    terms = standing.terms
+    entry: dict[str, object] = {
+        "quota": terms.quota_request_percent,
+        "limit": terms.quota_limit_percent,
+        "memory": terms.memory_bytes,
+    }
+    return entry | ({"refused": dict(standing.refused)} if standing.refused else {})
+
+
+def _standing(entry: object) -> Standing:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{str(entry)[:40]!r}: must be an object that describes terms")  # noqa: TRY004
+    refused = entry.get("refused", {})
+    if not isinstance(refused, dict):
+        raise ValueError(f"refused {str(refused)[:40]!r}: must be an object")  # noqa: TRY004
+    return Standing(
+        Terms(_number(entry, "quota"), _number(entry, "limit"), _number(entry, "memory")),
+        {key: None if text is None else str(text) for key, text in refused.items()},
     )
 
 

@@ -10,6 +10,7 @@ RESOURCE_QUOTA: Final = f"{DOMAIN}/vgpu-quota"
 RESOURCES: Final = (RESOURCE_SM, RESOURCE_QUOTA)
 
 # Annotations and labels that users write.
+ANNOTATION_QUOTA_REQUEST: Final = f"{DOMAIN}/quota-request"
 ANNOTATION_QUOTA_LIMIT: Final = f"{DOMAIN}/quota-limit"
 ANNOTATION_GPU_MEM: Final = f"{DOMAIN}/gpu-mem"
 LABEL_FUNCTION: Final = f"{DOMAIN}/function"
@@ -17,6 +18,7 @@ LABEL_FUNCTION: Final = f"{DOMAIN}/function"
 # Annotations that gshare writes.
 ANNOTATION_PLACEMENT: Final = f"{DOMAIN}/placement"
 ANNOTATION_GPUS: Final = f"{DOMAIN}/gpus"
+ANNOTATION_IN_FORCE: Final = f"{DOMAIN}/in-force"
 ANNOTATION_FREED: Final = f"{DOMAIN}/freed"
 
 # What stands in a cluster: namespace, parts, the second scheduler's name.

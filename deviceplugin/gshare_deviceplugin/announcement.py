@@ -1,12 +1,15 @@
-"""Writes the node's inventory on its Node object: the one thing that the agent writes to the API.
+"""Writes on the Node object what the agent alone knows: its inventory, and the terms in force.
 
-The annotation is replaced whole by a merge patch, so every write is safe to repeat. It is compared
-with what stands there every CHECK_S, and put right if somebody changed it. An agent that stops
+Besides events that is all it writes to the API. Annotations are replaced whole by a merge patch, so
+every write is safe to repeat. They are compared with what stands there when something changes and
+every CHECK_S, and put right if somebody changed them. Terms (`gshare.io/in-force`) are only of
+pods that differ from their placement, so most nodes have none. An agent that stops
 says so of its GPUs: the kubelet fails pods for good that come while it is away.
 """
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
@@ -14,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from gshare import names
-from gshare.annotations import encode_inventory
+from gshare.annotations import Standing, decode_in_force, encode_in_force, encode_inventory
 from gshare.runtime.kube import ApiError, ApiServer, Node
 
 from .inventory import Inventory
@@ -32,14 +35,28 @@ _LONGEST_PAUSE_S: Final = 15.0
 _log = logging.getLogger(__name__)
 
 
-class Announcement:
-    """Keeps the annotation as the inventory is, on a thread of its own."""
+Standings = Mapping[str, Standing]
+_Annotations = dict[str, str | None]
 
-    def __init__(self, api: ApiServer, node_name: str, inventory: Inventory) -> None:
+
+class Announcement:
+    """Keeps both annotations as things are, on a thread of its own.
+
+    `terms` returns the terms in force by pod UID, given those that stand there.
+    """
+
+    def __init__(
+        self,
+        api: ApiServer,
+        node_name: str,
+        inventory: Inventory,
+        terms: Callable[[Standings], Standings] = lambda stood: stood,
+    ) -> None:
         self._api = api
         self._path = f"/api/v1/nodes/{quote(node_name)}"
         self._inventory = inventory
-        self._written: str | None = None
+        self._terms = terms
+        self._has_written = False
         self._began_s = time.monotonic()
         self._pause_s = _FIRST_PAUSE_S
         self._upkeep = Upkeep("announcement", self._step)
@@ -52,15 +69,15 @@ class Announcement:
         """Stop, and say that no function can start on this node's GPUs now."""
         self._upkeep.stop()
         gpus = [replace(gpu, is_healthy=False, note=STOPPED) for gpu in self._inventory.gpus()]
-        if self._written is None or not gpus:
+        if not self._has_written or not gpus:
             return
         try:
-            self._put(encode_inventory(gpus), _GOODBYE_S)
+            self._put({names.ANNOTATION_GPUS: encode_inventory(gpus)}, _GOODBYE_S)
         except ApiError as error:
             _log.warning("event=inventory_not_written error=%r", str(error))
 
     def tell(self) -> None:
-        """Write soon: a GPU has changed."""
+        """Write soon: a GPU or a pod's terms have changed."""
         self._upkeep.tell()
 
     def _step(self) -> float:
@@ -79,17 +96,27 @@ class Announcement:
         gpus = self._inventory.gpus()
         if not gpus and time.monotonic() - self._began_s < _FIND_S:
             return 1.0
-        text = encode_inventory(gpus)
-        if text != self._written or text != self._standing():
-            self._put(text)
-            self._written = text
-            _log.info("event=inventory_written gpus=%d", len(gpus))
+        standing = msgspec.json.decode(self._api.get(self._path), type=Node).metadata.annotations
+        in_force = self._terms(_standings(standing))
+        wanted: _Annotations = {
+            names.ANNOTATION_GPUS: encode_inventory(gpus),
+            names.ANNOTATION_IN_FORCE: encode_in_force(in_force) if in_force else None,
+        }
+        if any(standing.get(name) != text for name, text in wanted.items()):
+            self._put(wanted)
+            _log.info("event=node_written gpus=%d terms=%d", len(gpus), len(in_force))
+        self._has_written = True
         return CHECK_S
 
-    def _put(self, text: str, timeout_s: float = _WRITE_S) -> None:
-        body = {"metadata": {"annotations": {names.ANNOTATION_GPUS: text}}}
+    def _put(self, annotations: _Annotations, timeout_s: float = _WRITE_S) -> None:
+        body = {"metadata": {"annotations": annotations}}
         self._api.patch(self._path, body, timeout_s=timeout_s)
 
-    def _standing(self) -> str | None:
-        node = msgspec.json.decode(self._api.get(self._path), type=Node)
-        return node.metadata.annotations.get(names.ANNOTATION_GPUS)
+
+def _standings(annotations: Mapping[str, str]) -> Standings:
+    """Return the terms that stand there; none where nobody can read them."""
+    try:
+        return decode_in_force(annotations.get(names.ANNOTATION_IN_FORCE, "{}"))
+    except ValueError as error:
+        _log.warning("event=terms_unreadable error=%r", str(error))
+        return {}

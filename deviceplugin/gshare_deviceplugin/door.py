@@ -130,7 +130,8 @@ class Door:
         if isinstance(pod, Refusal):
             return pod
         gpus = self._inventory.gpus()
-        wanted = lease.judge(held.owner, pod_json(pod), ids, gpus)
+        before = self._keeper.last_of(pod.metadata.uid)
+        wanted = lease.judge(held.owner, pod_json(pod), ids, gpus, before)
         if isinstance(wanted, Refusal):
             return wanted
         return self._keeper.begin(wanted, _gpu(gpus, wanted.gpu_uuid))

@@ -10,6 +10,7 @@ SIGKILL at any line:
   settle  folders and limits pages, then the timetable (`leases.prepare`); the token daemon reads
           it, makes grant, counters and socket, and forgets others; folders it no longer names are
           removed (`leases.enforce`); CDI specs, which need the counters page
+  change  the layout with its new rectangle; its record; then `settle`
   end     its record; its CDI spec; then `settle`
 
 So before the record is written nothing has happened, and after it the lease is there and only needs
@@ -23,19 +24,20 @@ first.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gshare import layout, names
-from gshare.annotations import NodeGpu
+from gshare.annotations import NodeGpu, PodPlacement
 from gshare.errors import GshareError
 from gshare.layout import Layout, Verdicts
 from gshare.lease import limits_of
 from gshare.runtime import leases
 from gshare.wire import Limits
 
-from . import cdi, lease, libraries, mps_paths
+from . import cdi, changes, lease, libraries, mps_paths
+from .changes import Beside, Changed, Wish
 from .inventory import Inventory
 from .lease import Lease, Refusal
 from .libraries import PodLibraries
@@ -119,12 +121,39 @@ class Keeper:
             self._unsettled.add(ended.gpu_uuid)
         return True
 
-    def change_quota_limit(self, changed: Lease, percent: int) -> None:
-        """Let a lease borrow up to another limit. Its GPU is to be settled."""
+    def last_of(self, pod_uid: str) -> Lease | None:
+        """Return the lease that a pod has."""
+        return next((each for each in self.leases if each.pod_uid == pod_uid), None)
+
+    def change(
+        self, held: Lease, wish: Wish, placed: Mapping[str, PodPlacement], used_bytes: int | None
+    ) -> Changed | None:
+        """Bring into force what a lease's pod asks, as far as it can be. Its GPU is to be settled.
+
+        `placed` are all pods of the node, by UID. None where the lease has changed meanwhile, or
+        its GPU is not there: to be tried again.
+        """
+        uuid = held.gpu_uuid
+        gpu = next((each for each in self._ground.inventory.gpus() if each.uuid == uuid), None)
         with self._lock:
-            if self._records.leases().get(changed.digest) == changed:
-                self._records.write(replace(changed, quota_limit_percent=percent))
-                self._unsettled.add(changed.gpu_uuid)
+            known = self._records.leases()
+            if gpu is None or known.get(held.digest) != held:
+                return None
+            started = {each.pod_uid for each in known.values()}
+            beside = Beside(
+                gpu,
+                [e for e in known.values() if e.gpu_uuid == uuid and e.digest != held.digest],
+                {u: e for u, e in placed.items() if e.gpu_uuid == uuid and u not in started},
+                self._records.layout(uuid),
+                self._verdicts,
+            )
+            changed = changes.judge(held, wish, beside, used_bytes)
+            if changed.layout != beside.layout:
+                self._records.write_layout(uuid, changed.layout)
+            if changed.lease != held:
+                self._records.write(changed.lease)
+                self._unsettled.add(uuid)
+        return changed
 
     def end_clients_at(self, held: Lease, deadline_s: float) -> None:
         """Have a lease's MPS clients, if any, ended safely before its container is killed."""

@@ -10,15 +10,16 @@ one line with pod, field, value and cure.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gshare import layout, names, units
-from gshare.annotations import NodeGpu, PodPlacement, decode_placement
+from gshare import layout, names, terms, units
+from gshare.annotations import NodeGpu, PodPlacement, Standing, Terms, decode_placement
 from gshare.errors import InputError
 from gshare.layout import Layout, Verdicts
 from gshare.rectangles import Size
 from gshare.workload import pods
+from gshare.workload.values import Shape
 
 DIGEST_LETTERS: Final = 32
 _UID_LETTERS: Final = 8
@@ -45,7 +46,8 @@ class Lease:
 
     `digest` stands for the device IDs, and names record and CDI device; `start` counts the starts
     of the pod's container, so that no two of them share pages; `libraries` is the version of hook
-    and drivers that the container has mounted.
+    and drivers that the container has mounted. Quotas and memory are the terms in force; `asked`
+    are the texts by which they were judged, None where they are to be judged anew (changes.py).
     """
 
     lease_id: str
@@ -60,6 +62,26 @@ class Lease:
     quota_limit_percent: int
     memory_bytes: int
     libraries: str = ""
+    asked: Mapping[str, str] | None = None
+    refused: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> Standing:
+        """Return the terms in force, and what was refused."""
+        memory = self.memory_bytes
+        own = Terms(self.quota_request_percent, self.quota_limit_percent, memory)
+        return Standing(own, self.refused)
+
+    def on_terms(self, standing: Standing, asked: Mapping[str, str] | None) -> "Lease":
+        """Return the lease with other terms in force."""
+        return replace(
+            self,
+            quota_request_percent=standing.terms.quota_request_percent,
+            quota_limit_percent=standing.terms.quota_limit_percent,
+            memory_bytes=standing.terms.memory_bytes,
+            refused=standing.refused,
+            asked=asked,
+        )
 
     @property
     def size(self) -> Size:
@@ -86,32 +108,27 @@ def digest(device_ids: Iterable[str]) -> str:
 
 
 def judge(
-    owner: Owner, pod: Mapping[str, Any], device_ids: Collection[str], gpus: Sequence[NodeGpu]
+    owner: Owner,
+    pod: Mapping[str, Any],
+    device_ids: Collection[str],
+    gpus: Sequence[NodeGpu],
+    before: Lease | None = None,
 ) -> Lease | Refusal:
     """Return the lease that `pod` (the API's JSON) is entitled to, still without a number.
 
-    `device_ids` are those of the SM resource, `gpus` the node's inventory as it is now.
+    `device_ids` are those of the SM resource, `gpus` the node's inventory as it is now, `before`
+    the pod's last lease, whose terms stay in force.
     """
-    try:
-        asked = pods.asked(pod)
-    except InputError as error:
-        return Refusal(str(error), reason="pod")
-    if asked is None or asked.container != owner.container:
-        return Refusal(f"{owner}: container {owner.container} asks for no rectangle", reason="pod")
-    shape = asked.shape
-    if len(device_ids) != shape.sm_percent:
-        return Refusal(
-            f"{owner}: {names.RESOURCE_SM} {shape.sm_percent}: the kubelet gave "
-            f"{len(device_ids)} devices; {_MAKE_ANEW}",
-            reason="pod",
-        )
+    shape = _shape(owner, pod, device_ids, is_running=before is not None)
+    if isinstance(shape, Refusal):
+        return shape
     placed = _placement(owner, pod, Size(shape.quota_request_percent, shape.sm_percent))
     if isinstance(placed, Refusal):
         return placed
     found = _usable(owner, placed, gpus)
     if isinstance(found, Refusal):
         return found
-    return Lease(
+    made = Lease(
         lease_id="",
         digest=digest(device_ids),
         owner=owner,
@@ -121,9 +138,13 @@ def judge(
         gpu_uuid=placed.gpu_uuid,
         sm_percent=shape.sm_percent,
         quota_request_percent=shape.quota_request_percent,
-        quota_limit_percent=shape.quota_limit_percent,
+        quota_limit_percent=100,
         memory_bytes=placed.memory_bytes,
     )
+    if before:
+        return made.on_terms(before.standing, before.asked)
+    wishes = terms.texts(pod["metadata"].get("annotations") or {})
+    return made.on_terms(Standing(terms.at_start(wishes, placed)), None)
 
 
 def admit(
@@ -152,13 +173,23 @@ def numbered(lease: Lease, last_start: int, taken: Collection[str]) -> Lease:
     return replace(lease, lease_id=_lease_id(lease.pod_uid, start), start=start)
 
 
-def quota_limit(pod: Mapping[str, Any], lease: Lease) -> int:
-    """Return the quota limit that `pod` says now; the lease's own where it says nothing valid."""
+def _shape(
+    owner: Owner, pod: Mapping[str, Any], device_ids: Collection[str], *, is_running: bool
+) -> Shape | Refusal:
+    """Return what the pod asks, of a running one by its container alone."""
     try:
-        asked = pods.asked(pod)
-    except InputError:
-        return lease.quota_limit_percent
-    return asked.shape.quota_limit_percent if asked else lease.quota_limit_percent
+        asked = pods.rectangle(pod) if is_running else pods.asked(pod)
+    except InputError as error:
+        return Refusal(str(error), reason="pod")
+    if asked is None or asked.container != owner.container:
+        return Refusal(f"{owner}: container {owner.container} asks for no rectangle", reason="pod")
+    if len(device_ids) != asked.shape.sm_percent:
+        return Refusal(
+            f"{owner}: {names.RESOURCE_SM} {asked.shape.sm_percent}: the kubelet gave "
+            f"{len(device_ids)} devices; {_MAKE_ANEW}",
+            reason="pod",
+        )
+    return asked.shape
 
 
 def _placement(owner: Owner, pod: Mapping[str, Any], size: Size) -> PodPlacement | Refusal:

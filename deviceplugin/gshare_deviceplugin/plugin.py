@@ -13,14 +13,16 @@ from typing import Final
 
 from gshare import names
 from gshare.errors import GshareError
-from gshare.runtime.kube import ApiServer
+from gshare.runtime.kube import ApiServer, EventWriter, Regarding
 from gshare.runtime.native import Native
+from gshare.terms import Refused
 
-from . import inventory, libraries, mps_paths, passage
-from .announcement import Announcement
+from . import changes, inventory, libraries, mps_paths, passage
+from .announcement import Announcement, Standings
 from .door import Door
 from .inventory import Inventory, InventorySettings
 from .keeper import Ground, Keeper
+from .lease import Lease
 from .metering import DaemonMeter, Meter, SimulatedMeter
 from .metrics import NodeCollector, Sources
 from .podresources import PodResources
@@ -28,9 +30,10 @@ from .pods import NodePods
 from .records import Records
 from .registrar import registered
 from .settings import PluginSettings
-from .sweeper import Sweeper
+from .sweeper import Listeners, Sweeper
 from .web import Web
 
+TERMS_REFUSED: Final = "GpuTermsRefused"
 _OPENING_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -142,10 +145,12 @@ class _Parts:
         self._kubelet = PodResources(settings.pod_resources)
         self._pods = NodePods(api, settings.node_name, self._pods_changed)
         self._state = settings.node.state
-        keeper = Keeper(ground)
+        self._keeper = keeper = Keeper(ground)
+        self._events = EventWriter(api, f"{names.DOMAIN}/node-agent", settings.node_name)
         self.door = Door(keeper, ground.inventory, self._pods, self._kubelet)
-        self.sweeper = Sweeper(keeper, self._pods, self._kubelet, self.door.changed)
-        self.announcement = Announcement(api, settings.node_name, ground.inventory)
+        self.announcement = Announcement(api, settings.node_name, ground.inventory, self._standings)
+        listeners = Listeners(self._ended, self.announcement.tell, self._refused)
+        self.sweeper = Sweeper(keeper, self._pods, self._kubelet, listeners)
         sources = Sources(
             ground.inventory.gpus, keeper, self.door, meter, lambda: registered(self._state)
         )
@@ -165,8 +170,24 @@ class _Parts:
         self.announcement.stop()
         self.sweeper.stop()
         self._pods.stop()
+        self._events.stop()
         self._web.stop()
         self._kubelet.close()
+
+    def _standings(self, stood: Standings) -> Standings:
+        """Return the terms that others must be told, by pod UID."""
+        is_complete = self._pods.is_ready  # asked first: pods may come meanwhile
+        leases, placed = self._keeper.leases, self._pods.placed()
+        return changes.standings(stood, leases, placed, is_complete=is_complete)
+
+    def _ended(self) -> None:
+        self.door.changed()
+        self.announcement.tell()
+
+    def _refused(self, held: Lease, refused: Refused) -> None:
+        _log.warning("event=terms_refused lease=%s text=%r", held.lease_id, str(refused))
+        pod = Regarding("Pod", held.owner.pod, held.owner.namespace, held.pod_uid)
+        self._events.post(pod, "Warning", TERMS_REFUSED, "ChangingTerms", str(refused))
 
     def _pods_changed(self) -> None:
         self.sweeper.tell()

@@ -14,13 +14,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from gshare import names
+from gshare import names, terms
+from gshare.annotations import PodPlacement, decode_placement
 from gshare.runtime.kube.api import ApiServer
 from gshare.runtime.kube.errors import ApiError
-from gshare.runtime.kube.objects import Pod, pod_json
+from gshare.runtime.kube.objects import Pod
 from gshare.runtime.kube.reflector import Following, Reflector
 
-from . import lease
+from .changes import Wish
 from .ending import Fate
 from .lease import Lease, Owner
 
@@ -87,12 +88,20 @@ class NodePods:
             return Fate.UNKNOWN
         return _fate(found) if found and found.metadata.uid == uid else Fate.GONE
 
-    def quota_limit(self, held: Lease) -> int:
-        """Return the quota limit that a lease's pod says; the lease's own where it says none."""
+    def wish(self, held: Lease) -> Wish | None:
+        """Return what a lease's pod asks now; None where that is not known."""
         known = self.known(held.owner)
         if known is None or known.metadata.uid != held.pod_uid:
-            return held.quota_limit_percent
-        return lease.quota_limit(pod_json(known), held)
+            return None
+        placed = _placement(known)
+        return Wish(terms.texts(known.metadata.annotations), placed) if placed else None
+
+    def placed(self) -> dict[str, PodPlacement]:
+        """Return what the pods that are to run here were placed with, by UID."""
+        found = {
+            pod.metadata.uid: _placement(pod) for pod in self._reflector.items() if not pod.is_ended
+        }
+        return {uid: placed for uid, placed in found.items() if placed}
 
     def killed_at_s(self, held: Lease) -> float | None:
         """Return when a lease's pod is killed, in seconds since the epoch; None if it stays."""
@@ -110,6 +119,13 @@ class NodePods:
             if error.status == _NOT_FOUND:
                 return None
             raise
+
+
+def _placement(pod: Pod) -> PodPlacement | None:
+    try:
+        return decode_placement(pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT, ""))
+    except ValueError:
+        return None
 
 
 def _fate(pod: Pod) -> Fate:

@@ -97,5 +97,5 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _lease(raw: dict[str, Any]) -> Lease:
-    known = {name: raw[name] for name in Lease.__slots__}
+    known = {name: raw[name] for name in Lease.__slots__ if name in raw}  # older ones have fewer
     return Lease(**{**known, "owner": Owner(**raw["owner"])})

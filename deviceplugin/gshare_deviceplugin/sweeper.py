@@ -1,20 +1,24 @@
 """Ends leases that are over and keeps the rest in line with pods, on a thread of its own.
 
 At start, every minute, and at each change of a pod: leases whose containers are over end
-(ending.py), changed quota limits are taken up, MPS ends the clients of pods that are about to be
-killed, and GPUs that differ from their records are settled.
+(ending.py), what running pods ask is judged and comes into force (changes.py), MPS ends the clients
+of pods that are about to be killed, and GPUs that differ from their records are settled.
 While a pod is over and its lease not yet, or a token daemon is away, it looks again soon.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gshare.annotations import PodPlacement
 from gshare.errors import GshareError
 from gshare.runtime import tokend
+from gshare.terms import Refused
 
 from . import ending
+from .changes import Wish
 from .ending import Fate, Signs
 from .keeper import Keeper
 from .lease import Lease, Owner
@@ -34,8 +38,11 @@ class Pods(Protocol):
     def fate(self, owner: Owner, uid: str) -> Fate:
         """Return what became of the pod `uid`, which had the owner's name."""
 
-    def quota_limit(self, held: Lease) -> int:
-        """Return the quota limit that a lease's pod says; the lease's own where it says none."""
+    def wish(self, held: Lease) -> Wish | None:
+        """Return what a lease's pod asks now; None where that is not known."""
+
+    def placed(self) -> Mapping[str, PodPlacement]:
+        """Return what the pods that are to run here were placed with, by UID."""
 
     def killed_at_s(self, held: Lease) -> float | None:
         """Return when a lease's pod is killed, in seconds since the epoch; None if it stays."""
@@ -48,6 +55,18 @@ class Kubelet(Protocol):
         """Return every container that holds devices of ours; PodResourcesError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what a sweep has done."""
+
+    ended: Callable[[], None] = lambda: None
+    """A lease has ended."""
+    changed: Callable[[], None] = lambda: None
+    """Terms that are in force have changed, or a wish was refused, and the GPU has followed."""
+    refused: Callable[[Lease, Refused], None] = lambda _held, _refused: None
+    """A pod's wish was refused."""
+
+
 class Sweeper:
     """Sweeps when told, and by itself."""
 
@@ -56,12 +75,12 @@ class Sweeper:
         keeper: Keeper,
         pods: Pods,
         kubelet: Kubelet,
-        on_end: Callable[[], None] = lambda: None,
+        listeners: Listeners | None = None,
     ) -> None:
         self._keeper = keeper
         self._pods = pods
         self._kubelet = kubelet
-        self._on_end = on_end
+        self._listeners = listeners or Listeners()
         self._over_since: dict[str, float] = {}  # by lease id, of leases that wait for their end
         self._troubles: dict[str, str] = {}  # by GPU, so that each is logged once
         self._whole_s = -_WHOLE_S
@@ -85,9 +104,12 @@ class Sweeper:
             self._keeper.unsettle_all()
             self._keeper.clean()
         is_waiting = self._end_those_over(now_s)
-        self._follow_pods()
+        self._warn_those_killed()
+        is_open, has_changed = self._follow_wishes()
         failed = [uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)]
-        return is_waiting or bool(failed)
+        if has_changed:
+            self._listeners.changed()
+        return is_waiting or is_open or bool(failed)
 
     def _step(self) -> float:
         now_s = time.monotonic()
@@ -121,7 +143,7 @@ class Sweeper:
     def _end(self, held: Lease) -> None:
         if self._keeper.end(held):
             _log.info("event=lease_ended lease=%s owner=%r", held.lease_id, str(held.owner))
-            self._on_end()
+            self._listeners.ended()
 
     def _signs(self, known: Sequence[Lease]) -> list[Signs]:
         fates = [self._pods.fate(held.owner, held.pod_uid) for held in known]
@@ -143,8 +165,7 @@ class Sweeper:
             return None
 
     def _processes(self, held: Lease) -> int | None:
-        folder = self._keeper.gpu_folder(held.gpu_uuid)
-        stats = tokend.Control(folder, timeout_s=_STATS_S).try_stats()
+        stats = self._stats(held)
         if stats is None:
             return None
         try:
@@ -152,16 +173,41 @@ class Sweeper:
         except KeyError:
             return 0
 
-    def _follow_pods(self) -> None:
-        """Take up changed quota limits, and what is to be killed soon."""
+    def _stats(self, held: Lease) -> tokend.Stats | None:
+        folder = self._keeper.gpu_folder(held.gpu_uuid)
+        return tokend.Control(folder, timeout_s=_STATS_S).try_stats()
+
+    def _warn_those_killed(self) -> None:
+        """Have MPS end the clients of pods that are to be killed soon."""
         for held in self._keeper.leases:
             killed_at_s = self._pods.killed_at_s(held)
             if killed_at_s is not None:
                 self._keeper.end_clients_at(held, killed_at_s)
-            percent = self._pods.quota_limit(held)
-            if percent != held.quota_limit_percent:
-                _log.info("event=quota_limit lease=%s percent=%d", held.lease_id, percent)
-                self._keeper.change_quota_limit(held, percent)
+
+    def _follow_wishes(self) -> tuple[bool, bool]:
+        """Judge what pods ask anew; return whether to look again soon, and if terms changed."""
+        is_open = has_changed = False
+        for held in self._keeper.leases:
+            wish = self._pods.wish(held)
+            if wish is None or wish.texts == held.asked:
+                continue
+            changed = self._keeper.change(held, wish, self._pods.placed(), self._memory_of(held))
+            if changed is None or changed.is_open:
+                is_open = True
+            if changed is None or changed.lease.standing == held.standing:
+                continue
+            has_changed = True
+            terms = changed.lease.standing.terms
+            _log.info("event=terms lease=%s in_force=%r", held.lease_id, str(terms))
+            for refused in changed.refusals:
+                self._listeners.refused(held, refused)
+        return is_open, has_changed
+
+    def _memory_of(self, held: Lease) -> int | None:
+        """Return the device memory that a lease's pod holds, None where nobody can tell."""
+        stats = self._stats(held)
+        found = [each for each in stats.leases if each.lease_id == held.lease_id] if stats else []
+        return found[0].memory_bytes if found else None
 
     def _settles(self, uuid: str) -> bool:
         trouble = ""

@@ -120,7 +120,10 @@ class Cluster:
                 self._resting.changed(name)
                 return
             ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
-            if self._offers.get(name) != offer and self._resting.changed(name):
+            ledger.put_terms(name, offer.standings)
+            before = self._offers.get(name)
+            is_relieved = before is not None and before.standings != offer.standings
+            if is_relieved or (before != offer and self._resting.changed(name)):
                 self._note_freed(name)
             self._offers[name] = offer
 

@@ -2,11 +2,18 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gshare import names
-from gshare.annotations import NodeGpu, PodPlacement, decode_inventory, decode_placement
+from gshare import names, terms
+from gshare.annotations import (
+    NodeGpu,
+    PodPlacement,
+    Standing,
+    decode_in_force,
+    decode_inventory,
+    decode_placement,
+)
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
 from gshare.placement import Request
@@ -19,16 +26,21 @@ _WENT_ROUND: Final = (
 )
 
 
+_RUNNING: Final = "Running"
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a node offers: GPUs, and units of vgpu-sm and of vgpu-quota.
 
-    `trouble` says why its inventory cannot be read.
+    `trouble` says why its inventory cannot be read. `standings` are the terms of its pods that
+    differ from their placements, by UID.
     """
 
     inventory: tuple[NodeGpu, ...]
     units: tuple[int, int]
     trouble: str = ""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
 
 
 def asks(pod: Pod) -> bool:
@@ -67,6 +79,7 @@ def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
         meta.labels,
         meta.creation_timestamp or "",
         _seconds(meta.deletion_timestamp),
+        terms.texts(meta.annotations) if pod.status.phase == _RUNNING else None,
     )
 
 
@@ -74,14 +87,15 @@ def offer(node: Node) -> Offer:
     """Return what `node` offers."""
     allocatable = node.status.allocatable
     units = (_units(allocatable, names.RESOURCE_SM), _units(allocatable, names.RESOURCE_QUOTA))
-    text = node.metadata.annotations.get(names.ANNOTATION_GPUS)
-    if text is None:
-        return Offer((), units)
+    texts = node.metadata.annotations
+    read, name = Offer((), units), names.ANNOTATION_IN_FORCE
     try:
-        return Offer(decode_inventory(text), units)
+        read = replace(read, standings=decode_in_force(texts.get(name, "{}")))
+        name = names.ANNOTATION_GPUS
+        return replace(read, inventory=decode_inventory(texts.get(name, "[]")))
     except ValueError as error:
-        trouble = f"annotation {names.ANNOTATION_GPUS} {error}: restart gshare's node agent there"
-        return Offer((), units, trouble)
+        trouble = f"annotation {name} {error}: restart gshare's node agent there"
+        return replace(read, trouble=trouble)
 
 
 def _placement(pod: Pod) -> PodPlacement | str:
@@ -90,13 +104,13 @@ def _placement(pod: Pod) -> PodPlacement | str:
     if text is None:
         return _WENT_ROUND
     try:
-        asked = request(pod)
+        asked = pods.rectangle(pod_json(pod))
         placement = decode_placement(text)
     except InputError as error:
         return f"cannot start: {error.field}: {error.value!r}: {error.problem}"
     except ValueError as error:
         return f"annotation {names.ANNOTATION_PLACEMENT} {error}: delete the pod"
-    if asked is None or (asked.sm_percent, asked.quota_percent) != (
+    if asked is None or (asked.shape.sm_percent, asked.shape.quota_request_percent) != (
         placement.sm_percent,
         placement.quota_percent,
     ):

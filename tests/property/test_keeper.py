@@ -39,6 +39,20 @@ def leave(node: KeeperNode) -> None:
     node.leave("a")
 
 
+def ask_for_less(node: KeeperNode) -> None:
+    node.ask("b", 30)
+
+
+def ask_for_more(node: KeeperNode) -> None:
+    node.ask("a", 70)
+
+
+def ask_and_start_again(node: KeeperNode) -> None:
+    node.ask("b", 20)
+    node.ask("a", 80)
+    node.start("a")
+
+
 def leave_and_start(node: KeeperNode) -> None:
     node.leave("b")
     node.start("c", 50, 60)
@@ -64,6 +78,9 @@ def two(node: KeeperNode) -> None:
         pytest.param(two, start_with_the_devices_of_one_that_left, id="devices used again"),
         pytest.param(two, leave, id="leave"),
         pytest.param(two, leave_and_start, id="leave and start"),
+        pytest.param(two, ask_for_less, id="ask for less"),
+        pytest.param(two, ask_for_more, id="ask for more"),
+        pytest.param(two, ask_and_start_again, id="ask and start again"),
     ],
 )
 def test_a_keeper_killed_at_any_step_leaves_what_the_next_one_completes(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from gshare import names, wire
-from gshare.annotations import NodeGpu
+from gshare import names, terms, wire
+from gshare.annotations import NodeGpu, PodPlacement
 from gshare.runtime import tokend
 from gshare_deviceplugin import cdi, lease, libraries
+from gshare_deviceplugin.changes import Wish
 from gshare_deviceplugin.edits import ContainerEdits
 from gshare_deviceplugin.ending import Fate
 from gshare_deviceplugin.keeper import Ground, Keeper
@@ -62,6 +63,8 @@ class KeeperNode:
         self.cdi = root / "cdi"
         self.live: dict[str, Lease] = {}
         """Pods that live, by name, as they were judged."""
+        self.requests: dict[str, int] = {}
+        """The quota requests that pods' annotations ask, by name."""
         self.answered: dict[str, tuple[Lease, int]] = {}
         """Leases whose container was allowed to start, with the inode of its counters."""
         published = libraries.publish(self.state / "lib", native(), simulated=False)
@@ -88,6 +91,11 @@ class KeeperNode:
         self.keeper.settle(GPU)
         self.answered[name] = (begun, self._inode(begun))
 
+    def ask(self, name: str, quota: int) -> None:
+        """Have a pod ask for another quota request, and the agent notice."""
+        self.requests[name] = quota
+        Sweeper(self.keeper, self, self).sweep(0.0)
+
     def leave(self, name: str) -> None:
         """Have a pod go, and the agent notice."""
         del self.live[name]
@@ -99,9 +107,21 @@ class KeeperNode:
         del uid
         return Fate.LIVE if owner.pod in self.live else Fate.GONE
 
-    def quota_limit(self, held: Lease) -> int:
-        """Answer for the pods: each wants 90 %."""
-        return 90 if held.owner.pod in self.live else held.quota_limit_percent
+    def wish(self, held: Lease) -> Wish | None:
+        """Answer for the pods: each wants a limit of 90 %, and some another quota request."""
+        if held.owner.pod not in self.live:
+            return None
+        asked = {terms.LIMIT: "90"}
+        if held.owner.pod in self.requests:
+            asked[terms.REQUEST] = str(self.requests[held.owner.pod])
+        return Wish(asked, self.placed()[held.pod_uid])
+
+    def placed(self) -> dict[str, PodPlacement]:
+        """Answer for the pods."""
+        return {
+            each.pod_uid: PodPlacement(GPU, each.sm_percent, each.quota_request_percent, GIB)
+            for each in self.live.values()
+        }
 
     def killed_at_s(self, held: Lease) -> float | None:
         """Answer for the pods: none is being deleted."""
@@ -129,6 +149,8 @@ class KeeperNode:
         folder = self.gpu / names.FOLDER_LEASES / each.lease_id
         limits = wire.unpack_limits((folder / names.FILE_LIMITS).read_bytes())
         assert (limits.sm_percent, limits.quota_limit_percent) == (each.sm_percent, 90)
+        asked = self.requests.get(each.owner.pod, self.live[each.owner.pod].quota_request_percent)
+        assert limits.quota_request_percent == each.quota_request_percent == asked
         assert str(folder) in cdi.spec_path(self.cdi, each.digest).read_text()
         began, inode = self.answered.get(each.owner.pod, (each, 0))
         if began.lease_id == each.lease_id and inode:

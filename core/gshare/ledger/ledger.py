@@ -27,11 +27,11 @@ thousand equal nodes cost one verdict and a thousand look-ups. An index over all
 the place of `_options`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gshare.annotations import NodeGpu, PodPlacement
+from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.layout import Verdicts
 from gshare.placement import RELAYOUT_CANDIDATES, Request, Snapshot
 
@@ -94,6 +94,10 @@ class Ledger:
         """Take note of a node; `trouble` says why its inventory could not be read, if so."""
         self._book(name).offer(inventory, (allocatable_sm, allocatable_quota), trouble)
 
+    def put_terms(self, name: str, standings: Mapping[str, Standing]) -> None:
+        """Take note of what a node says of its pods' terms, by UID."""
+        self._book(name).stand(standings)
+
     def drop_node(self, name: str) -> None:
         """Take note that a node is gone."""
         if name in self._nodes:
@@ -102,15 +106,11 @@ class Ledger:
 
     def put(self, pod: PlacedPod | UnplacedPod) -> None:
         """Take note of a live pod on a node; its reservation has done its work."""
-        if self.pod(pod.uid) == pod:
+        before = self._nodes.get(self._node_of.get(pod.uid, ""))
+        if before is not None and before.seen(pod.uid) == pod:
             return
         self.drop_pod(pod.uid)
-        book = self._book(pod.node)
-        if isinstance(pod, PlacedPod):
-            book.placed[pod.uid] = pod
-        else:
-            book.unplaced[pod.uid] = pod
-        book.touch()
+        self._book(pod.node).put(pod)
         self._node_of[pod.uid] = pod.node
 
     def drop_pod(self, uid: str) -> str | None:
@@ -119,10 +119,7 @@ class Ledger:
         name = self._node_of.pop(uid, None)
         if name is None:
             return reserved_on
-        book = self._nodes[name]
-        book.placed.pop(uid, None)
-        book.unplaced.pop(uid, None)
-        book.touch()
+        self._nodes[name].drop(uid)
         self._tidy(name)
         return name
 
@@ -217,12 +214,12 @@ class Ledger:
         return tuple(each.gpu for each in book.books()) if book else ()
 
     def placed(self) -> Iterator[PlacedPod]:
-        """Yield every pod that holds a rectangle."""
+        """Yield every pod that holds a rectangle, as it counts now."""
         for book in self._nodes.values():
             yield from book.placed.values()
 
     def pod(self, uid: str) -> PlacedPod | UnplacedPod | None:
-        """Return what is seen of a pod on a node."""
+        """Return what is seen of a pod on a node, as it counts now."""
         book = self._nodes.get(self._node_of.get(uid, ""))
         return (book.placed.get(uid) or book.unplaced.get(uid)) if book else None
 

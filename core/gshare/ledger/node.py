@@ -1,9 +1,9 @@
 """One node as the ledger sees it: its GPUs, its pods, and its plain sums of both resources."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gshare.annotations import NodeGpu
+from gshare.annotations import NodeGpu, Standing
 from gshare.layout import Layout, Verdicts
 from gshare.placement import RELAYOUT_CANDIDATES, Request
 
@@ -40,6 +40,7 @@ class NodeBook:
         self.name = name
         self.is_known = False
         self.placed: dict[str, PlacedPod] = {}
+        """Each as it counts now."""
         self.unplaced: dict[str, UnplacedPod] = {}
         self.reserved: dict[str, Reservation] = {}
         self._verdicts, self._states = verdicts, states
@@ -47,7 +48,37 @@ class NodeBook:
         self._allocatable = (0, 0)
         self._trouble = ""
         self._is_dirty = True
+        self._seen: dict[str, PlacedPod] = {}
+        self._standings: Mapping[str, Standing] = {}
         self._options: dict[Shape, tuple[Option, ...] | RefusalKind] = {}
+
+    def put(self, pod: PlacedPod | UnplacedPod) -> None:
+        """Take note of a pod on it, in the place of what was seen of that pod before."""
+        self.drop(pod.uid)
+        if isinstance(pod, PlacedPod):
+            self._seen[pod.uid] = pod
+            self.placed[pod.uid] = pod.counted(self._standings.get(pod.uid))
+        else:
+            self.unplaced[pod.uid] = pod
+
+    def drop(self, uid: str) -> None:
+        """Take note that a pod is gone."""
+        self._seen.pop(uid, None)
+        self.placed.pop(uid, None)
+        self.unplaced.pop(uid, None)
+        self.touch()
+
+    def seen(self, uid: str) -> PlacedPod | UnplacedPod | None:
+        """Return a pod as it was put."""
+        return self._seen.get(uid) or self.unplaced.get(uid)
+
+    def stand(self, standings: Mapping[str, Standing]) -> None:
+        """Take note of what the node says of its pods' terms, by UID."""
+        if standings == self._standings:
+            return
+        self._standings = standings
+        self.placed = {uid: pod.counted(standings.get(uid)) for uid, pod in self._seen.items()}
+        self.touch()
 
     def offer(
         self, inventory: Sequence[NodeGpu], allocatable: tuple[int, int], trouble: str
@@ -66,6 +97,7 @@ class NodeBook:
     def forget(self) -> None:
         """Take note that the node is gone; its pods may still be seen for a while."""
         self.is_known, self._books, self._allocatable, self._trouble = False, {}, (0, 0), ""
+        self.stand({})
         self.touch()
 
     def touch(self) -> None:

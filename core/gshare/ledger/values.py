@@ -1,11 +1,12 @@
 """What goes into the ledger and what comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from gshare.annotations import PodPlacement
+from gshare import terms
+from gshare.annotations import PodPlacement, Standing
 from gshare.placement import Snapshot
 
 
@@ -13,7 +14,9 @@ from gshare.placement import Snapshot
 class PlacedPod:
     """A live pod that holds a rectangle. `leaves_at_s` is when its grace period ends, if it does.
 
-    `created` is its creation time as the API writes it, which sorts by age.
+    `created` is its creation time as the API writes it, which sorts by age. `wishes` are the texts
+    of its annotations on terms, once it runs. The ledger gives it out with what it counts as
+    (`counted`); `kubelet_quota` is then what the kubelet counts, where that is another quota.
     """
 
     uid: str
@@ -25,6 +28,8 @@ class PlacedPod:
     labels: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     leaves_at_s: float | None = None
+    wishes: Mapping[str, str] | None = None
+    kubelet_quota: int | None = None
 
     @property
     def sm_units(self) -> int:
@@ -34,7 +39,14 @@ class PlacedPod:
     @property
     def quota_units(self) -> int:
         """Return how many of the node's vgpu-quota it takes."""
-        return self.placement.quota_percent
+        return self.kubelet_quota or self.placement.quota_percent
+
+    def counted(self, standing: Standing | None) -> "PlacedPod":
+        """Return it with what it counts as, by what its node says of it."""
+        counted = terms.counted(self.placement, self.wishes, standing)
+        if counted == self.placement:
+            return self
+        return replace(self, placement=counted, kubelet_quota=self.placement.quota_percent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,16 @@ def asked(pod: Mapping[str, object]) -> Asked | None:
     return Asked(container.child("name").name(), shape.read_asked(annotations, container))
 
 
+def rectangle(pod: Mapping[str, object]) -> Asked | None:
+    """Return what `pod` asks by its container alone, whatever its annotations say."""
+    whole = Field(_name(pod), "Pod", dict(pod))
+    container = shape.gpu_container(whole.child("spec"))
+    if container is None:
+        return None
+    nothing = Field(whole.source, "Pod metadata.annotations", None)
+    return Asked(container.child("name").name(), shape.read_asked(nothing, container))
+
+
 def _name(pod: Mapping[str, object]) -> str:
     metadata = pod.get("metadata")
     if not isinstance(metadata, Mapping):

@@ -1,6 +1,7 @@
-"""Reads what a Deployment's pods ask of a GPU: two resources and two annotations."""
+"""Reads what a Deployment's pods ask of a GPU: two resources and three annotations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gshare import names, units
@@ -28,19 +29,22 @@ def read(deployment: Field, container: Field) -> Shape:
         placement = written.child(names.ANNOTATION_PLACEMENT)
         if not placement.is_absent:
             placement.refuse("is written by gshare alone: remove it")
-    return read_asked(annotations, container)
+    shape = read_asked(annotations, container)
+    live = annotations.child(names.ANNOTATION_QUOTA_REQUEST)
+    return shape if live.is_absent else replace(shape, quota_request_percent=_percent(live))
 
 
 def read_asked(annotations: Field, container: Field) -> Shape:
-    """Return what a pod with `annotations` asks through `container`; InputError if it is wrong."""
+    """Return what a pod with `annotations` asks through `container`; InputError if it is wrong.
+
+    A pod is placed by what its container asks: a quota request in an annotation is judged when it
+    runs (`gshare.terms`), and only has to make sense here.
+    """
     sm_percent = _resource(container, names.RESOURCE_SM, names.RESOURCE_QUOTA)
     quota = _resource(container, names.RESOURCE_QUOTA, names.RESOURCE_SM)
-    return Shape(
-        sm_percent,
-        quota,
-        _quota_limit(annotations.child(names.ANNOTATION_QUOTA_LIMIT), quota),
-        _memory(annotations.child(names.ANNOTATION_GPU_MEM)),
-    )
+    live = annotations.child(names.ANNOTATION_QUOTA_REQUEST)
+    limit = _quota_limit(annotations.child(names.ANNOTATION_QUOTA_LIMIT), live, quota)
+    return Shape(sm_percent, quota, limit, _memory(annotations.child(names.ANNOTATION_GPU_MEM)))
 
 
 def gpu_container(pod: Field) -> Field | None:
@@ -84,14 +88,23 @@ def _resource(container: Field, name: str, other: str) -> int:
     return percent
 
 
-def _quota_limit(annotation: Field, quota_request_percent: int) -> int:
-    """Return up to which percent of each window a function may borrow; 100 where not said."""
+def _quota_limit(annotation: Field, live: Field, quota_percent: int) -> int:
+    """Return up to which percent of each window a function may borrow; 100 where not said.
+
+    It is no less than the quota request: that of `live` where it is there.
+    """
+    request = quota_percent if live.is_absent else _percent(live)
     if annotation.is_absent:
         return 100
-    limit = _annotation(annotation, units.whole_percent)
-    if limit < quota_request_percent:
-        annotation.refuse(f"must be at least the {quota_request_percent} of {names.RESOURCE_QUOTA}")
+    limit = _percent(annotation)
+    if limit < request:
+        named = names.RESOURCE_QUOTA if live.is_absent else names.ANNOTATION_QUOTA_REQUEST
+        annotation.refuse(f"must be at least the {request} of {named}")
     return limit
+
+
+def _percent(annotation: Field) -> int:
+    return _annotation(annotation, units.whole_percent)
 
 
 def _memory(annotation: Field) -> int | None:

@@ -1,6 +1,6 @@
 """What a lease is, and whether a container may have one."""
 
-import copy
+from dataclasses import replace
 
 import pytest
 from tests.support import gpu_pods
@@ -169,11 +169,28 @@ def test_limits_say_what_the_lease_holds() -> None:
     assert (made.window_us, made.queue_budget_us) == (400_000, 5_000)
 
 
-def test_a_running_pod_may_change_its_quota_limit() -> None:
-    pod = gpu_pods.pod(annotations={names.ANNOTATION_QUOTA_LIMIT: "60"})
-    before = held("a", sm=12, quota=40)
-    wrong = copy.deepcopy(pod)
-    wrong["metadata"]["annotations"][names.ANNOTATION_QUOTA_LIMIT] = "much"
+def test_a_container_starts_with_less_than_its_placement_where_its_pod_asks_so() -> None:
+    asked = {names.ANNOTATION_QUOTA_REQUEST: "20", names.ANNOTATION_QUOTA_LIMIT: "30"}
 
-    assert lease.quota_limit(pod, before) == 60
-    assert lease.quota_limit(wrong, before) == 100
+    made = judged(gpu_pods.pod(annotations=asked))
+
+    assert isinstance(made, Lease)
+    assert (made.quota_request_percent, made.quota_limit_percent) == (20, 30)
+
+
+def test_a_container_starts_with_no_more_than_its_placement() -> None:
+    """More is judged beside all others, once it runs."""
+    made = judged(gpu_pods.pod(annotations={names.ANNOTATION_QUOTA_REQUEST: "60"}))
+
+    assert isinstance(made, Lease)
+    assert (made.quota_request_percent, made.asked) == (40, None)
+
+
+def test_a_container_that_starts_again_keeps_its_terms_whatever_its_pod_says_by_now() -> None:
+    wrong = gpu_pods.pod(annotations={names.ANNOTATION_QUOTA_LIMIT: "much"})
+    before = replace(held("a", quota=30), refused={names.ANNOTATION_QUOTA_LIMIT: "much"}, asked={})
+
+    made = lease.judge(OWNER, wrong, IDS, GPUS, before)
+
+    assert isinstance(made, Lease)
+    assert (made.standing, made.asked) == (before.standing, {})

@@ -29,13 +29,18 @@ class Client:
     """A lease's process: kernels of one length, `depth` of them launched ahead.
 
     `bursts` are (start, work) pairs: at `start` there is `work` ns more to run. Without bursts the
-    client always has work.
+    client always has work. With `pause` a burst comes again that long after it was done. `gap` is
+    the time between two kernels that the host takes (it synchronises after each). After `idle`
+    without work the hook gives the token back; a pause is longer than that.
     """
 
     shape: Shape
     kernel: int = MS
     depth: int = 2
     bursts: tuple[tuple[int, int], ...] | None = None
+    pause: int = 0
+    gap: int = 0
+    idle: int = 0
     wake: int = 24 * US
     detect: int = 20 * US
     sm: int = 0
@@ -44,7 +49,7 @@ class Client:
     state: str = "none"
     granted_at: int = 0
     deadline: int = 0
-    runs: list[tuple[int, int]] = field(default_factory=list)
+    runs: list[tuple[int, int, int]] = field(default_factory=list)
     asked_at: int | None = None
     waits: list[int] = field(default_factory=list)
 
@@ -60,12 +65,20 @@ class Client:
     def wants(self) -> bool:
         return self.is_saturated or self.backlog > 0
 
+    def span(self, work: int) -> int:
+        """How long `work` takes on the GPU: its kernels and the gaps between them."""
+        return work + max(0, -(-work // self.kernel) - 1) * self.gap
+
     def used(self, start: int, end: int) -> int:
-        """GPU time within [start, end)."""
+        """GPU time within [start, end), without gaps."""
         runs = self.runs
-        if self.state == "holding":
-            runs = [*runs, (self.granted_at + self.wake, end)]
-        return sum(max(0, min(b, end) - max(a, start)) for a, b in runs)
+        if self.state == "holding" and end > self.granted_at + self.wake:
+            begun = self.granted_at + self.wake
+            busy = (end - begun) * self.kernel // (self.kernel + self.gap)
+            runs = [*runs, (begun, end, busy)]
+        return sum(
+            busy * max(0, min(b, end) - max(a, start)) // (b - a) for a, b, busy in runs if b > a
+        )
 
     def percent(self, start: int, end: int) -> float:
         """GPU time in percent of [start, end)."""
@@ -81,6 +94,7 @@ class Gpu:
         self.now = now
         self.start = now
         self.window = window
+        self.library = library
         self.arbiter = Arbiter(library, now, window)
         self.clients: dict[int, Client] = {}
         self.most_sm = 0
@@ -104,6 +118,20 @@ class Gpu:
     def change(self, lease: int, shape: Shape) -> None:
         assert self.arbiter.put(lease, shape, self.now) == 0
         self.clients[lease].shape = shape
+
+    def restart(self) -> None:
+        """Lose the arbiter and all it knew; a new one begins when no token is out."""
+        for lease, client in self.clients.items():
+            if client.state == "holding":
+                self._revoke(lease, client)
+        while any(client.state == "draining" for client in self.clients.values()):
+            self.now = max(self.now, self._events[0][0])
+            self._happen(*heapq.heappop(self._events)[2:])
+        self.arbiter = Arbiter(self.library, self.now, self.window)
+        for lease, client in self.clients.items():
+            client.state = "none"
+            assert self.arbiter.put(lease, client.shape, self.now) == 0
+            self.arbiter.wants(lease, client.wants, self.now)
 
     def remove(self, lease: int) -> None:
         self.arbiter.remove(lease, self.now)
@@ -142,20 +170,24 @@ class Gpu:
                 client.asked_at = self.now
             client.backlog += value
         elif what == "idle" and value == client.token and client.state == "holding":
-            self._finish(lease, client, client.granted_at + client.wake, self.now - client.detect)
+            done = self.now - client.detect - client.idle
+            self._finish(lease, client, client.granted_at + client.wake, done, client.backlog)
             self.arbiter.gave_back(lease, self.now)
             client.state = "idle"
         elif what == "back" and value == client.token:
             client.state = "none"
-            begun, done = client.runs[-1] if client.runs else (0, 0)
-            used = done - begun if begun >= client.granted_at else 0
-            self.arbiter.returned(lease, used, self.now)
+            begun, done, busy = client.runs[-1]
+            self.arbiter.returned(lease, done - begun, self.now, busy)
         self.arbiter.wants(lease, client.wants, self.now)
 
-    def _finish(self, _lease: int, client: Client, begun: int, done: int) -> None:
-        client.runs.append((begun, done))
-        if not client.is_saturated:
-            client.backlog = max(0, client.backlog - (done - begun))
+    def _finish(self, lease: int, client: Client, begun: int, done: int, busy: int) -> None:
+        client.runs.append((begun, done, busy))
+        if client.is_saturated:
+            return
+        client.backlog -= busy
+        if client.pause and client.backlog == 0:
+            assert client.bursts
+            self._at(done + client.pause, "burst", lease, client.bursts[0][1])
 
     def _decide(self) -> None:
         for _ in range(20):
@@ -178,8 +210,8 @@ class Gpu:
                 client.waits.append(self.now - client.asked_at)
                 client.asked_at = None
             if not client.is_saturated:
-                done = self.now + client.wake + client.backlog + client.detect
-                self._at(done, "idle", what.lease, client.token)
+                done = self.now + client.wake + client.span(client.backlog)
+                self._at(done + client.detect + client.idle, "idle", what.lease, client.token)
         elif what.kind == EXTEND:
             client.deadline = what.deadline_ns
         elif what.kind == REVOKE:
@@ -191,8 +223,8 @@ class Gpu:
         self.revokes += 1
         if client.state == "idle":
             client.state = "none"
-            begun, done = client.runs[-1]
-            self.arbiter.returned(lease, done - begun, self.now)
+            begun, done, busy = client.runs[-1]
+            self.arbiter.returned(lease, done - begun, self.now, busy)
             return
         begun = client.granted_at + client.wake
         client.state = "draining"
@@ -200,13 +232,13 @@ class Gpu:
             client.state = "none"
             self.arbiter.returned(lease, 0, self.now)
             return
-        kernels = (self.now - begun) // client.kernel + client.depth
+        kernels = (self.now - begun) // (client.kernel + client.gap) + client.depth
         work = kernels * client.kernel
         if not client.is_saturated:
             work = min(work, client.backlog)
-        self._finish(lease, client, begun, begun + work)
-        back = max(self.now, begun + work + client.detect)
-        self._at(back, "back", lease, client.token)
+        done = begun + client.span(work)
+        self._finish(lease, client, begun, done, work)
+        self._at(max(self.now, done + client.detect), "back", lease, client.token)
 
     def _check(self) -> None:
         running = [each for each in self.clients.values() if each.state in {"holding", "draining"}]

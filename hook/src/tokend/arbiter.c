@@ -80,6 +80,9 @@ int gshare_arbiter_put(struct gshare_arbiter *a, uint32_t lease, const struct gs
                      p->shape.slice_count != shape->slice_count ||
                      memcmp(p->shape.slices, shape->slices,
                             shape->slice_count * sizeof(shape->slices[0])) != 0;
+        if (p->yields_to) {
+            gshare_resume(a, p, now);
+        }
         gshare_open_slots(a, p, now);
         if (moves) {
             lay_anew(a, p, shape, now);
@@ -87,7 +90,8 @@ int gshare_arbiter_put(struct gshare_arbiter *a, uint32_t lease, const struct gs
         p->shape = *shape;
         return 0;
     }
-    *p = (struct gshare_party){.shape = *shape, .present = true, .bucket_at = now};
+    *p = (struct gshare_party){
+        .shape = *shape, .present = true, .bucket_at = now, .usual_busy = GSHARE_PER_MILLE};
     a->count = lease >= a->count ? lease + 1 : a->count;
     gshare_find_slot(a, p, now);
     return 0;
@@ -109,6 +113,7 @@ void gshare_arbiter_wants(struct gshare_arbiter *a, uint32_t lease, bool wants, 
     }
     gshare_open_slots(a, p, now); /* as it was until now */
     p->wants = wants;
+    p->woke = wants;
     p->punctual = p->punctual && wants;
 }
 
@@ -137,6 +142,9 @@ void gshare_arbiter_returned(struct gshare_arbiter *a, uint32_t lease, uint64_t 
     }
     p->state = TOKEN_NONE;
     p->reserved = p->gave_back = false;
+    if (p->exchange_until) {
+        gshare_call_off(a, p, now);
+    }
 }
 
 void gshare_give(struct gshare_arbiter *a, struct gshare_party *p, bool reserved, uint64_t length,
@@ -144,7 +152,7 @@ void gshare_give(struct gshare_arbiter *a, struct gshare_party *p, bool reserved
     gshare_fill_bucket(a, p, now);
     p->state = TOKEN_HOLDING;
     p->reserved = reserved;
-    p->gave_back = false;
+    p->gave_back = p->woke = false;
     p->held_sm = p->shape.sm_percent;
     p->granted_at = p->settled_at = now;
     p->deadline = now + length;
@@ -185,7 +193,7 @@ static void expire(struct gshare_arbiter *a, struct gshare_party *p, uint64_t no
             gshare_open_slots(a, p, now);
         }
     }
-    if (!p->reserved && (is_old || !gshare_extend_loan(a, p, now))) {
+    if (!p->reserved && (is_old || p->exchange_until || !gshare_extend_loan(a, p, now))) {
         gshare_take(a, p, now);
     }
 }
@@ -230,19 +238,19 @@ static uint64_t next_of(const struct gshare_arbiter *a, const struct gshare_part
     if (!gshare_waits(p) || gshare_has_right(a, p)) {
         return GSHARE_NEVER;
     }
-    return gshare_least(tag, gshare_loan_at(a, p, now));
+    return gshare_least(gshare_least(tag, gshare_exchange_ends(a, p)), gshare_loan_at(a, p, now));
 }
 
 uint64_t gshare_arbiter_advance(struct gshare_arbiter *a, uint64_t now) {
     uint64_t next = GSHARE_NEVER;
     a->instruction_count = 0;
-    a->blocked_sm = a->beside_sm = a->cleared_sm = 0;
     halve_gains(a, now);
     for (uint32_t i = 0; i < a->count; i++) {
         if (a->parties[i].present) {
             step(a, &a->parties[i], now);
         }
     }
+    gshare_end_exchanges(a, now);
     for (uint32_t i = 0; i < a->count; i++) {
         struct gshare_party *p = &a->parties[i];
         if (p->state == TOKEN_HOLDING && now >= p->deadline) {
@@ -250,7 +258,10 @@ uint64_t gshare_arbiter_advance(struct gshare_arbiter *a, uint64_t now) {
         }
     }
     gshare_slip(a, now);
-    gshare_grant_reserved(a, now);
+    do {
+        a->blocked_sm = a->beside_sm = a->cleared_sm = 0;
+        gshare_grant_reserved(a, now);
+    } while (!gshare_exchange(a, now));
     gshare_grant_loans(a, now);
     for (uint32_t i = 0; i < a->count; i++) {
         if (a->parties[i].present) {

@@ -31,6 +31,7 @@ void gshare_settle(struct gshare_party *p, uint64_t now) {
     by_right(p, unspent + debt);
     p->by_right_ns += repaid - unspent;
     p->claim_ns -= repaid - unspent;
+    p->owed_ns -= gshare_least(p->owed_ns, unspent);
     p->by_loan_ns += loan - repaid;
 }
 
@@ -54,7 +55,8 @@ static int64_t bucket_less(const struct gshare_arbiter *a, const struct gshare_p
 static int64_t bucket_now(const struct gshare_arbiter *a, const struct gshare_party *p,
                           uint64_t now) {
     bool holds = p->state != TOKEN_NONE && now > p->granted_at;
-    return bucket_less(a, p, holds ? now - p->granted_at : 0, now);
+    uint64_t held = holds ? now - p->granted_at : 0;
+    return bucket_less(a, p, scaled(held, p->usual_busy, GSHARE_PER_MILLE), now);
 }
 
 void gshare_fill_bucket(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
@@ -62,7 +64,27 @@ void gshare_fill_bucket(const struct gshare_arbiter *a, struct gshare_party *p, 
     p->bucket_at = now;
 }
 
-/* The token is back: what was used of the hold is final, the rest is refunded. */
+/* Rises at once, so that a bucket is not overdrawn for long; falls slowly. */
+static void learn_busy(struct gshare_party *p, uint64_t used, uint64_t busy) {
+    uint32_t seen = used ? (uint32_t)scaled(busy, GSHARE_PER_MILLE, used) : p->usual_busy;
+    uint32_t faded = p->usual_busy - p->usual_busy / 4;
+    p->usual_busy = seen > faded ? seen : faded;
+}
+
+/* What a slip or a gap in a hold cost it, or less: one window's quota and a little. */
+void gshare_claim(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t lost) {
+    p->claim_ns = gshare_least(p->claim_ns + lost, gshare_quota(a, p) + a->window_ns / 40);
+}
+
+static void charge_loan(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t loan) {
+    int64_t most = (int64_t)gshare_quota(a, p);
+    p->borrowed_ns += loan;
+    p->surplus_ns += (int64_t)loan;
+    p->surplus_ns = p->surplus_ns < most ? p->surplus_ns : most;
+}
+
+/* The token is back: what was used of the hold is final, the rest is refunded. Slots pay for all
+ * that was held; what was not busy of it comes back as a claim. The limit is one of busy time. */
 void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t used, uint64_t busy,
                    uint64_t now) {
     gshare_settle(p, now);
@@ -70,24 +92,39 @@ void gshare_charge(struct gshare_arbiter *a, struct gshare_party *p, uint64_t us
     used = gshare_least(used, hold);
     uint64_t refund = hold - used;
     uint64_t refund_right = scaled(refund, p->by_right_ns, hold);
+    uint64_t by_right_used = p->by_right_ns - refund_right;
+    busy = gshare_least(busy, used);
     p->balance_ns += (int64_t)refund_right;
-    p->reserved_ns += p->by_right_ns - refund_right;
-    p->borrowed_ns += p->by_loan_ns - (refund - refund_right);
+    p->reserved_ns += by_right_used;
+    charge_loan(a, p, p->by_loan_ns - (refund - refund_right));
+    gshare_claim(a, p, scaled(used - busy, by_right_used, used));
+    learn_busy(p, used, busy);
     p->used_ns += used;
-    p->busy_ns += gshare_least(busy, used);
+    p->busy_ns += busy;
     p->got_ns += used;
     p->by_right_ns = p->by_loan_ns = 0;
-    p->bucket_ns = bucket_less(a, p, used, now);
+    p->bucket_ns = bucket_less(a, p, busy, now);
     p->bucket_at = now;
 }
 
-/* Quota that is unspent, or was lost to slips. */
+/* Quota that is unspent, or was lost to slips and gaps. */
 uint64_t gshare_credit(const struct gshare_party *p) {
     return (p->balance_ns > 0 ? (uint64_t)p->balance_ns : 0) + p->claim_ns;
 }
 
 bool gshare_has_credit(const struct gshare_arbiter *a, const struct gshare_party *p) {
     return gshare_credit(p) > gshare_least_loan_ns(a);
+}
+
+bool gshare_has_unspent(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    return p->balance_ns > (int64_t)gshare_least_loan_ns(a);
+}
+
+enum gshare_rank gshare_rank(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    if (!gshare_has_unspent(a, p)) {
+        return gshare_has_credit(a, p) ? RANK_CLAIM : RANK_NONE;
+    }
+    return p->owed_ns > gshare_least_loan_ns(a) ? RANK_OWED : RANK_UNSPENT;
 }
 
 /* The shortest loan that the limit hands out: more is saved up, unless credit is repaid. */
@@ -122,6 +159,15 @@ uint64_t gshare_loan_allowed(const struct gshare_arbiter *a, const struct gshare
     if (p->shape.limit_percent <= p->shape.request_percent) {
         length = gshare_least(length, gshare_credit(p));
     }
+    return length >= gshare_least_loan_ns(a) ? length : 0;
+}
+
+/* What a waking lease may use of its unspent quota at once: 0, or W/80 to W/4. */
+uint64_t gshare_unspent_allowed(const struct gshare_arbiter *a, const struct gshare_party *p,
+                                uint64_t now) {
+    uint64_t unspent = gshare_has_unspent(a, p) ? (uint64_t)p->balance_ns : 0;
+    uint64_t most = gshare_least(unspent, 2 * gshare_loan_ns(a));
+    uint64_t length = gshare_least(limit_allows(a, p, now), most);
     return length >= gshare_least_loan_ns(a) ? length : 0;
 }
 

@@ -37,22 +37,31 @@ static bool may_borrow(const struct gshare_arbiter *a, const struct gshare_party
 
 static bool goes_before(const struct gshare_arbiter *a, const struct gshare_party *p,
                         const struct gshare_party *q) {
-    bool p_credit = gshare_has_credit(a, p);
-    bool q_credit = gshare_has_credit(a, q);
-    return p_credit != q_credit ? p_credit : gshare_got_less(p, q);
+    enum gshare_rank p_rank = gshare_rank(a, p);
+    enum gshare_rank q_rank = gshare_rank(a, q);
+    return p_rank != q_rank ? p_rank > q_rank : gshare_got_less(p, q);
 }
 
-/* How long a loan given now would be; its end in *end. 0 where it is not worth while. */
-static uint64_t loan_length(const struct gshare_arbiter *a, const struct gshare_party *p,
-                            uint64_t now, uint64_t *end) {
-    uint64_t length = gshare_loan_allowed(a, p, now);
-    *end = gshare_loan_end(a, p, now);
+/* How long a loan of `most` given now would be; its end in *end. 0 where it is not worth while. */
+static uint64_t fitted(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t most,
+                       uint64_t now, uint64_t *end) {
+    *end = gshare_loan_end(a, p, most, now);
     uint64_t drained = now + p->usual_drain_ns;
     if (*end <= drained) {
         return 0;
     }
-    length = gshare_least(length, *end - drained);
+    uint64_t length = gshare_least(most, *end - drained);
     return length >= gshare_least_loan_ns(a) ? length : 0;
+}
+
+static uint64_t loan_length(const struct gshare_arbiter *a, const struct gshare_party *p,
+                            uint64_t now, uint64_t *end) {
+    return fitted(a, p, gshare_loan_allowed(a, p, now), now, end);
+}
+
+uint64_t gshare_unspent_length(const struct gshare_arbiter *a, const struct gshare_party *p,
+                               uint64_t now, uint64_t *end) {
+    return fitted(a, p, gshare_unspent_allowed(a, p, now), now, end);
 }
 
 /* Grants, or keeps the room for it that borrowers will leave. */
@@ -67,12 +76,12 @@ static void lend(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now)
         gshare_give(a, p, false, length, end, now);
         return;
     }
-    bool credit = gshare_has_credit(a, p);
-    if (!gshare_room_without_loans(a, a->blocked_sm + sm, credit)) {
+    bool unspent = gshare_has_unspent(a, p);
+    if (!gshare_room_without_loans(a, a->blocked_sm + sm, unspent)) {
         return;
     }
     gshare_block(a, sm, now);
-    if (credit) {
+    if (unspent) {
         gshare_make_room(a, a->blocked_sm, true, now);
     }
 }

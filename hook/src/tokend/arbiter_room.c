@@ -57,16 +57,16 @@ void gshare_block(struct gshare_arbiter *a, uint32_t sm, uint64_t now) {
 }
 
 static bool is_victim(const struct gshare_arbiter *a, const struct gshare_party *p,
-                      bool for_credit) {
-    return p->state == TOKEN_HOLDING && !p->reserved && !(for_credit && gshare_has_credit(a, p));
+                      bool for_unspent) {
+    return p->state == TOKEN_HOLDING && !p->reserved && !(for_unspent && gshare_has_unspent(a, p));
 }
 
 /* Whether `sm` would fit if borrowers left and drains were over. */
-bool gshare_room_without_loans(const struct gshare_arbiter *a, uint32_t sm, bool for_credit) {
+bool gshare_room_without_loans(const struct gshare_arbiter *a, uint32_t sm, bool for_unspent) {
     uint32_t firm = 0;
     for (uint32_t i = 0; i < a->count; i++) {
         const struct gshare_party *p = &a->parties[i];
-        if (p->state == TOKEN_HOLDING && !is_victim(a, p, for_credit)) {
+        if (p->state == TOKEN_HOLDING && !is_victim(a, p, for_unspent)) {
             firm += p->held_sm;
         }
     }
@@ -75,8 +75,8 @@ bool gshare_room_without_loans(const struct gshare_arbiter *a, uint32_t sm, bool
 
 /* Revokes as many borrowed tokens as `sm` needs, those who got most first; none if that is not
  * enough. */
-void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_credit, uint64_t now) {
-    if (!gshare_room_without_loans(a, sm, for_credit)) {
+void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_unspent, uint64_t now) {
+    if (!gshare_room_without_loans(a, sm, for_unspent)) {
         return;
     }
     a->cleared_sm = sm > a->cleared_sm ? sm : a->cleared_sm;
@@ -86,7 +86,7 @@ void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_credit, ui
         for (uint32_t i = 0; i < a->count; i++) {
             struct gshare_party *p = &a->parties[i];
             staying += p->state == TOKEN_HOLDING ? p->held_sm : 0;
-            if (is_victim(a, p, for_credit) && (!victim || gshare_got_less(victim, p))) {
+            if (is_victim(a, p, for_unspent) && (!victim || gshare_got_less(victim, p))) {
                 victim = p;
             }
         }
@@ -99,7 +99,7 @@ void gshare_make_room(struct gshare_arbiter *a, uint32_t sm, bool for_credit, ui
 
 /* Whether `p` is expected to run at the time `then`. */
 static bool runs_at(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t then) {
-    if (p->state == TOKEN_HOLDING && p->deadline > then) {
+    if (p->state == TOKEN_HOLDING && p->deadline > then && !p->yields_to) {
         return true;
     }
     if (gshare_waits(p) && gshare_has_right(a, p)) {
@@ -124,10 +124,11 @@ static uint32_t load_at(const struct gshare_arbiter *a, const struct gshare_part
     return load;
 }
 
-/* When a loan of `p` must be over: the first slot to come that could not start beside it. */
+/* When a loan of `p`, `most` long, must be over: the first slot to come that could not start beside
+ * it. */
 uint64_t gshare_loan_end(const struct gshare_arbiter *a, const struct gshare_party *p,
-                         uint64_t now) {
-    uint64_t horizon = now + gshare_loan_ns(a) + p->usual_drain_ns;
+                         uint64_t most, uint64_t now) {
+    uint64_t horizon = now + most + p->usual_drain_ns;
     uint64_t end = GSHARE_NEVER;
     if (a->blocked_sm && a->beside_sm + a->blocked_sm + p->shape.sm_percent > FULL_PERCENT) {
         end = a->blocked_until;

@@ -23,6 +23,10 @@ uint64_t gshare_tag(const struct gshare_arbiter *a, const struct gshare_party *p
     return a->origin + p->round * a->window_ns + slice_start(a, p);
 }
 
+uint64_t gshare_place_end(const struct gshare_arbiter *a, const struct gshare_party *p) {
+    return gshare_tag(a, p) + slice_width(a, p);
+}
+
 /* The slot after the open one, or the one that is not open yet. */
 static struct gshare_party upcoming(const struct gshare_party *p) {
     struct gshare_party next = {.shape = p->shape, .round = p->round, .slice = p->slice};
@@ -42,12 +46,12 @@ uint64_t gshare_next_width(const struct gshare_arbiter *a, const struct gshare_p
     struct gshare_party next = upcoming(p);
     int64_t width = (int64_t)slice_width(a, &next);
     int64_t left = p->balance_ns - (p->right_ns > 0 ? p->right_ns : 0);
-    int64_t worth = left < 0 ? width + left : width;
+    int64_t worth = (left < 0 ? width + left : width) - (int64_t)p->prepaid_ns;
     return worth > gshare_skip_ns(a) ? (uint64_t)worth : 0;
 }
 
 bool gshare_has_right(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return p->open && p->right_ns > gshare_skip_ns(a);
+    return p->open && !p->yields_to && p->right_ns > gshare_skip_ns(a);
 }
 
 /* Stands before the first slot of the timetable that is not over. */
@@ -56,7 +60,7 @@ void gshare_find_slot(const struct gshare_arbiter *a, struct gshare_party *p, ui
     p->slice = 0;
     p->open = p->punctual = false;
     p->right_ns = 0;
-    while (gshare_tag(a, p) + slice_width(a, p) <= now) {
+    while (gshare_place_end(a, p) <= now) {
         go_on(p);
     }
 }
@@ -94,14 +98,17 @@ static void open_one(const struct gshare_arbiter *a, struct gshare_party *p, uin
     int64_t quota = (int64_t)gshare_share(a, p->shape.request_percent);
     int64_t width = (int64_t)slice_width(a, p);
     p->balance_ns = (p->balance_ns < quota ? p->balance_ns : quota) + width;
-    p->right_ns = p->balance_ns < width ? p->balance_ns : width;
+    uint64_t given = gshare_least(p->prepaid_ns, (uint64_t)width);
+    int64_t left = width - (int64_t)given;
+    p->prepaid_ns -= given;
+    p->right_ns = p->balance_ns < left ? p->balance_ns : left;
     p->open = true;
     p->punctual = p->wants && now - gshare_tag(a, p) <= a->window_ns / 20;
 }
 
 /* A lease that was not there in time has only what is left of its place in the timetable. */
 static void trim(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
-    uint64_t end = gshare_tag(a, p) + slice_width(a, p);
+    uint64_t end = gshare_place_end(a, p);
     int64_t left = end > now ? (int64_t)(end - now) : 0;
     if (!p->punctual && p->right_ns > left) {
         p->right_ns = left;
@@ -110,7 +117,7 @@ static void trim(const struct gshare_arbiter *a, struct gshare_party *p, uint64_
 
 /* Brings the lease to the slot of `now`; a borrowed token goes on by right in its own slot. */
 void gshare_open_slots(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
-    if (p->state == TOKEN_DRAINING || p->state == TOKEN_OUT ||
+    if (p->state == TOKEN_DRAINING || p->state == TOKEN_OUT || p->yields_to ||
         (p->state == TOKEN_HOLDING && p->reserved)) {
         return;
     }
@@ -149,8 +156,7 @@ static void move_tags(struct gshare_arbiter *a, uint64_t by) {
     a->slips++;
     for (uint32_t i = 0; i < a->count; i++) {
         struct gshare_party *p = &a->parties[i];
-        uint64_t claim = p->claim_ns + by / FULL_PERCENT * p->shape.request_percent;
-        p->claim_ns = gshare_least(claim, gshare_share(a, p->shape.request_percent));
+        gshare_claim(a, p, by / FULL_PERCENT * p->shape.request_percent);
     }
 }
 

@@ -15,8 +15,10 @@ class _Totals(ctypes.Structure):
     _fields_ = (
         ("now_ns", _u64),
         ("busy_ns", _u64),
+        ("kernel_ns", _u64),
         ("sm_time_ns", _u64),
         ("overcommitted_ns", _u64),
+        ("stalled_ns", _u64),
         ("memory_used_bytes", _u64),
     )
 
@@ -25,8 +27,11 @@ class _Account(ctypes.Structure):
     _fields_ = (
         ("label", ctypes.c_char * 64),
         ("busy_ns", _u64),
+        ("kernel_ns", _u64),
         ("sm_time_ns", _u64),
+        ("calls", _u64),
         ("launches", _u64),
+        ("kernels", _u64),
         ("memory_bytes", _u64),
         ("processes", _u64),
     )
@@ -90,21 +95,26 @@ class Control:
             handle, ctypes.byref(totals), accounts, _MAX_ACCOUNTS
         )
         return GpuCounters(
-            totals.now_ns,
-            totals.busy_ns,
-            totals.sm_time_ns,
-            totals.overcommitted_ns,
-            totals.memory_used_bytes,
-            tuple(_reading(accounts[index]) for index in range(count)),
+            now_ns=totals.now_ns,
+            busy_ns=totals.busy_ns,
+            kernel_ns=totals.kernel_ns,
+            sm_time_ns=totals.sm_time_ns,
+            overcommitted_ns=totals.overcommitted_ns,
+            stalled_ns=totals.stalled_ns,
+            memory_used_bytes=totals.memory_used_bytes,
+            accounts=tuple(_reading(accounts[index]) for index in range(count)),
         )
 
 
 def _reading(account: _Account) -> Account:
     return Account(
-        account.label.decode(errors="replace"),
-        account.busy_ns,
-        account.sm_time_ns,
-        account.launches,
-        account.memory_bytes,
-        account.processes,
+        label=account.label.decode(errors="replace"),
+        busy_ns=account.busy_ns,
+        kernel_ns=account.kernel_ns,
+        sm_time_ns=account.sm_time_ns,
+        calls=account.calls,
+        launches=account.launches,
+        kernels=account.kernels,
+        memory_bytes=account.memory_bytes,
+        processes=account.processes,
     )

@@ -46,7 +46,10 @@ static void read_account(const struct sim_state *state, uint32_t index,
     memcpy(reading->label, account->label, sizeof reading->label);
     reading->busy_ns = account->busy_ns;
     reading->sm_time_ns = (uint64_t)account->sm_time_ns;
+    reading->kernel_ns = account->kernel_ns;
+    reading->calls = account->calls;
     reading->launches = account->launches;
+    reading->kernels = account->kernels;
     for (uint32_t i = 0; i < state->client_high; i++) {
         if (!state->clients[i].in_use || state->clients[i].account != index)
             continue;
@@ -63,8 +66,10 @@ int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *tot
     gshare_sim_reap(gpu);
     totals->now_ns = state->time_ns;
     totals->busy_ns = state->busy_ns;
+    totals->kernel_ns = state->kernel_ns;
     totals->sm_time_ns = (uint64_t)state->sm_time_ns;
     totals->overcommitted_ns = state->overcommitted_ns;
+    totals->stalled_ns = state->stalled_ns;
     totals->memory_used_bytes = gshare_sim_memory_used(state);
     int count = (int)state->account_high;
     for (int i = 0; i < count && i < room; i++)

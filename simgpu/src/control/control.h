@@ -11,16 +11,21 @@ struct sim_gpu;
 struct gshare_simgpu_totals {
     uint64_t now_ns;
     uint64_t busy_ns;
+    uint64_t kernel_ns;
     uint64_t sm_time_ns;
     uint64_t overcommitted_ns;
+    uint64_t stalled_ns;
     uint64_t memory_used_bytes;
 };
 
 struct gshare_simgpu_account {
     char label[64];
     uint64_t busy_ns;
+    uint64_t kernel_ns;
     uint64_t sm_time_ns;
+    uint64_t calls;
     uint64_t launches;
+    uint64_t kernels;
     uint64_t memory_bytes;
     uint64_t processes;
 };

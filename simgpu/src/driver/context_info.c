@@ -1,4 +1,5 @@
 /* Questions to and settings of the current context, and the primary context of a device. */
+#include "capture.h"
 #include "driver.h"
 
 /* CUlimit numbers are small; the values are kept for the process, as they change nothing here. */
@@ -37,8 +38,11 @@ CUresult cuCtxGetId(CUcontext asked, unsigned long long *id) {
 
 CUresult cuCtxSynchronize(void) {
     CURRENT(context);
-    gshare_sim_context_wait(context);
-    return CUDA_SUCCESS;
+    CUresult result = gshare_sim_check_unsafe();
+
+    if (!result)
+        gshare_sim_context_wait(context);
+    return result;
 }
 
 CUresult cuCtxGetLimit(size_t *value, int limit) {

@@ -18,6 +18,11 @@ typedef struct sim_queue *CUstream;
 typedef struct sim_mark *CUevent;
 typedef struct sim_pool *CUmemoryPool;
 typedef struct sim_linker *CUlinkState;
+typedef struct sim_array *CUarray;
+typedef struct sim_mipmap *CUmipmappedArray;
+typedef struct sim_graph *CUgraph;
+typedef struct sim_node *CUgraphNode;
+typedef struct sim_exec *CUgraphExec;
 typedef void (*CUhostFn)(void *);
 typedef void (*CUstreamCallback)(CUstream, CUresult, void *);
 typedef size_t (*CUoccupancyB2DSize)(int);
@@ -113,16 +118,57 @@ typedef struct {
     int source_type;
     const void *source_host;
     CUdeviceptr source_device;
-    void *source_array;
+    CUarray source_array;
     size_t source_pitch;
     size_t target_x, target_y;
     int target_type;
     void *target_host;
     CUdeviceptr target_device;
-    void *target_array;
+    CUarray target_array;
     size_t target_pitch;
     size_t width_bytes;
     size_t height;
 } CUDA_MEMCPY2D;
+
+/* Also CUDA_MEMCPY3D_PEER, whose contexts lie where the reserved members are. */
+typedef struct {
+    size_t source_x, source_y, source_z, source_lod;
+    int source_type;
+    const void *source_host;
+    CUdeviceptr source_device;
+    CUarray source_array;
+    void *source_reserved;
+    size_t source_pitch;
+    size_t source_height;
+    size_t target_x, target_y, target_z, target_lod;
+    int target_type;
+    void *target_host;
+    CUdeviceptr target_device;
+    CUarray target_array;
+    void *target_reserved;
+    size_t target_pitch;
+    size_t target_height;
+    size_t width_bytes;
+    size_t height;
+    size_t depth;
+} CUDA_MEMCPY3D;
+
+typedef struct {
+    size_t width;
+    size_t height;
+    unsigned int format;
+    unsigned int channels;
+} CUDA_ARRAY_DESCRIPTOR;
+
+typedef struct {
+    size_t width;
+    size_t height;
+    size_t depth;
+    unsigned int format;
+    unsigned int channels;
+    unsigned int flags;
+} CUDA_ARRAY3D_DESCRIPTOR;
+
+#include "cuda_graph_types.h"
 
 #endif

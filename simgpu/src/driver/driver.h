@@ -32,6 +32,9 @@ struct sim_board {
     unsigned int primary_references;
     unsigned int primary_flags;
     unsigned int contexts;
+    uint64_t graph_used_bytes;         /* memory of graphs; see graph_memory.c */
+    uint64_t graph_reserved_bytes;     /* the same, charged: kept until it is trimmed */
+    uint64_t graph_highs[2];           /* the most that each of them was */
     _Atomic unsigned int attachment;   /* counts the times that the process left the GPU */
     struct sim_context *first_context; /* all live contexts of the board */
 };
@@ -45,8 +48,16 @@ struct sim_context {
     unsigned int flags;
     uint32_t cap_sms;
     unsigned long long id;
+    _Atomic unsigned int
+        blocking_captures; /* live ones, in streams that the legacy one waits for */
     struct sim_queue *legacy;
     struct sim_queue *streams; /* every live stream; under board->lock */
+};
+
+/* Nodes of a graph that the next node of a captured stream, or an event, depends on. */
+struct sim_tips {
+    struct sim_node **nodes;
+    size_t count;
 };
 
 /* A stream: CUstream. */
@@ -57,6 +68,11 @@ struct sim_queue {
     unsigned int flags;
     int priority;
     unsigned long long id;
+    _Atomic(struct sim_capture *) capture; /* NULL: what is put here runs; under capture_lock */
+    struct sim_tips tips;                  /* what the next captured call depends on; the same */
+    struct sim_queue **lanes;              /* where branches of its graphs run; under lane_lock */
+    uint32_t lane_count;
+    pthread_mutex_t lane_lock;
 };
 
 /* An event: CUevent. */
@@ -65,6 +81,8 @@ struct sim_mark {
     unsigned int attachment; /* of the board, at creation: an older event is dead */
     uint32_t index;          /* of the engine's event */
     unsigned int flags;
+    _Atomic unsigned long long capture; /* id of the capture it was last recorded in; 0: none */
+    struct sim_tips tips;               /* of that recording; under capture_lock */
 };
 
 /* A kernel: CUfunction and CUkernel. */
@@ -88,7 +106,8 @@ struct sim_module {
 struct sim_mapping {
     struct sim_mapping *next;
     struct sim_board *board;
-    struct sim_backing *backing; /* NULL: another process's, opened by IPC */
+    struct sim_backing *backing; /* NULL: another process's, opened by IPC, or a graph's */
+    bool is_graphs;
     CUdeviceptr base;
     size_t bytes;
 };
@@ -122,14 +141,39 @@ bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found);
 CUresult gshare_sim_add_mapping(struct sim_mapping mapping);
 CUresult gshare_sim_remove_mapping(CUdeviceptr base, struct sim_mapping *removed);
 
-/* copy.c: whether a range is device memory; the time of a copy in a stream. */
+/* copy.c: whether a range is device memory; a copy's time. */
 CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes);
-CUresult gshare_sim_transfer(enum sim_op_kind kind, size_t bytes, CUstream stream, bool waits);
+struct sim_op gshare_sim_transfer(const struct sim_board *board, enum sim_op_kind kind,
+                                  size_t bytes);
+/* One copy of a batch; the first one stands for the call. */
+CUresult gshare_sim_copy_part(CUdeviceptr target, CUdeviceptr source, size_t bytes, CUstream stream,
+                              bool is_first);
+/* Fills a rectangle at once, and tells the operation that stands for its time. */
+CUresult gshare_sim_check_fill(const CUDA_MEMSET_NODE_PARAMS *fill);
+struct sim_op gshare_sim_fill(const struct sim_board *board, const CUDA_MEMSET_NODE_PARAMS *fill);
+
+/* copy_box.c: the same of a copy, which is a box of bytes whatever call it came by. */
+CUresult gshare_sim_check_copy(const CUDA_MEMCPY3D *copy);
+struct sim_op gshare_sim_copy(const struct sim_board *board, const CUDA_MEMCPY3D *copy);
+CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool waits);
+
+/* array.c: arrays are pitched device memory. */
+struct sim_array {
+    CUdeviceptr memory; /* 0: a level of a mipmap that is gone */
+    size_t pitch;
+    size_t rows;
+    size_t layers;
+    bool is_level; /* of a mipmap, which owns the memory */
+    unsigned int format;
+    unsigned int channels;
+    unsigned int flags;
+    size_t width, height, depth; /* as asked for */
+};
 
 /* memory.c: host memory that the driver allocated or registered. */
 bool gshare_sim_find_host(const void *address, unsigned int *flags);
 
-/* stream.c */
+/* stream.c. A stream in a call: `capture.c` has looked whether it may be used in one. */
 extern _Thread_local int gshare_sim_per_thread; /* per_thread.c */
 CUresult gshare_sim_queue_of(CUstream stream, struct sim_queue **queue);
 CUresult gshare_sim_queue_open(struct sim_context *context, uint32_t engine_flags,
@@ -147,8 +191,17 @@ struct sim_grid {
     uint64_t blocks;
     uint64_t threads; /* of a block */
 };
-CUresult gshare_sim_launch(struct sim_function *function, struct sim_grid grid, CUstream stream);
+CUresult gshare_sim_check_grid(struct sim_function *function, struct sim_grid grid);
+struct sim_op gshare_sim_kernel(const struct sim_board *board, struct sim_function *function,
+                                struct sim_grid grid);
+/* Whether all blocks of a cooperative launch fit at once. */
+CUresult gshare_sim_check_cooperative(const struct sim_context *context, struct sim_grid grid);
 uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, uint64_t threads);
+
+/* event.c */
+CUresult gshare_sim_check_event(CUevent event, const struct sim_queue *queue);
+/* Has the queue wait for the event's last recording; position is left alone where it is past. */
+CUresult gshare_sim_wait_event(struct sim_queue *queue, CUevent event, uint64_t *position);
 
 /* host_func.c: runs what cuLaunchHostFunc queued. */
 struct sim_callback {
@@ -157,6 +210,7 @@ struct sim_callback {
     CUstream stream;
     void *argument;
 };
-CUresult gshare_sim_queue_callback(struct sim_callback callback);
+CUresult gshare_sim_queue_callback(struct sim_queue *queue, struct sim_callback callback,
+                                   uint8_t flags, uint64_t *position);
 
 #endif

@@ -1,9 +1,10 @@
 /* Events. Their times are the model's: exact to a nanosecond, however late anybody looks. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "driver.h"
 
-enum { DISABLE_TIMING = 2, KNOWN_FLAGS = 7 };
+enum { DISABLE_TIMING = 2, KNOWN_FLAGS = 7, EXTERNAL = 1 };
 static const double NS_PER_MS = 1e6;
 
 CUresult cuEventCreate(CUevent *event, unsigned int flags) {
@@ -47,26 +48,36 @@ CUresult cuEventDestroy_v2(CUevent event) {
         gshare_sim_event_close(gpu, event->index);
         gshare_sim_unlock(gpu);
     }
+    free(event->tips.nodes);
     free(event);
     return CUDA_SUCCESS;
 }
 
-CUresult cuEventRecord(CUevent event, CUstream stream) {
-    struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
-
-    if (result)
-        return result;
+CUresult gshare_sim_check_event(CUevent event, const struct sim_queue *queue) {
     if (!event || event->board != queue->context->board)
         return CUDA_ERROR_INVALID_HANDLE;
-    if (!lives(event))
-        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return lives(event) ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}
+
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
+    struct sim_queue *queue = NULL;
+    CUresult result = flags > EXTERNAL ? CUDA_ERROR_INVALID_VALUE : gshare_sim_use(stream, &queue);
+
+    result = result ? result : gshare_sim_check_event(event, queue);
+    if (result)
+        return result;
+    if (queue->capture && flags == EXTERNAL)
+        return gshare_sim_capture(queue,
+                                  &(CUgraphNodeParams){.type = NODE_EVENT_RECORD, .event = event});
+    if (queue->capture)
+        return gshare_sim_capture_record(queue, event);
+    event->capture = 0;
     gshare_sim_record(&queue->context->board->gpu, queue->index, event->index);
     return CUDA_SUCCESS;
 }
 
-CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
-    return flags > 1 ? CUDA_ERROR_INVALID_VALUE : cuEventRecord(event, stream);
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+    return cuEventRecordWithFlags(event, stream, 0);
 }
 
 /* A copy of the event's shared state, with the model at now. */
@@ -77,6 +88,8 @@ static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
     if (!lives(event))
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (event->capture)
+        return CUDA_ERROR_CAPTURED_EVENT;
     struct sim_gpu *gpu = &event->board->gpu;
     gshare_sim_lock(gpu);
     *seen = gpu->state->events[event->index];
@@ -88,8 +101,9 @@ static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
 CUresult cuEventQuery(CUevent event) {
     struct sim_event seen;
     bool is_done = false;
-    CUresult result = look(event, &seen, &is_done);
+    CUresult result = gshare_sim_check_unsafe();
 
+    result = result ? result : look(event, &seen, &is_done);
     if (result)
         return result;
     return is_done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -98,8 +112,9 @@ CUresult cuEventQuery(CUevent event) {
 CUresult cuEventSynchronize(CUevent event) {
     struct sim_event seen;
     bool is_done = false;
-    CUresult result = look(event, &seen, &is_done);
+    CUresult result = gshare_sim_check_unsafe();
 
+    result = result ? result : look(event, &seen, &is_done);
     if (!result && !is_done)
         gshare_sim_wait(&event->board->gpu, seen.stream, seen.position);
     return result;
@@ -131,20 +146,33 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end) 
 }
 
 /* Between GPUs of one process there is no shared clock of completions: the caller waits. */
-CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
-    struct sim_queue *queue = NULL;
+CUresult gshare_sim_wait_event(struct sim_queue *queue, CUevent event, uint64_t *position) {
     struct sim_event seen;
     bool is_done = false;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
+    CUresult result = look(event, &seen, &is_done);
 
-    if (flags > 1)
-        return CUDA_ERROR_INVALID_VALUE;
-    result = result ? result : look(event, &seen, &is_done);
     if (result || is_done)
         return result;
-    if (event->board != queue->context->board)
-        return cuEventSynchronize(event);
+    if (event->board != queue->context->board) {
+        gshare_sim_wait(&event->board->gpu, seen.stream, seen.position);
+        return CUDA_SUCCESS;
+    }
     struct sim_op op = {.kind = SIM_WAIT, .target = seen.stream, .position = seen.position};
-    gshare_sim_submit(&queue->context->board->gpu, queue->index, op);
+    *position = gshare_sim_submit(&queue->context->board->gpu, queue->index, op);
     return CUDA_SUCCESS;
+}
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
+    struct sim_queue *queue = NULL;
+    CUresult result = flags > EXTERNAL ? CUDA_ERROR_INVALID_VALUE : gshare_sim_use(stream, &queue);
+    uint64_t position = 0;
+
+    if (result || !event)
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    if (queue->capture && flags == EXTERNAL)
+        return gshare_sim_capture(queue,
+                                  &(CUgraphNodeParams){.type = NODE_EVENT_WAIT, .event = event});
+    if (queue->capture || event->capture)
+        return gshare_sim_capture_wait(queue, event);
+    return gshare_sim_wait_event(queue, event, &position);
 }

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "graph.h"
 #include "heap.h"
 
 /* Addresses reserved per byte of device memory: room enough that fragments rarely matter. */
@@ -47,6 +48,8 @@ static void empty_chunk(struct sim_heap *heap, size_t first, size_t count) {
 void gshare_sim_heap_clear(struct sim_board *board) {
     empty_chunk(board->heap, 0, board->heap->high);
     board->heap->high = 0;
+    board->graph_used_bytes = 0;
+    board->graph_reserved_bytes = 0;
 }
 
 static CUresult take_run(struct sim_board *board, size_t count, size_t *first) {
@@ -191,7 +194,7 @@ CUresult gshare_sim_free(CUdeviceptr pointer) {
     struct sim_board *board = gshare_sim_heap_around(pointer, &chunk);
 
     if (!board)
-        return CUDA_ERROR_INVALID_VALUE;
+        return gshare_sim_graph_release(pointer);
     pthread_mutex_lock(&board->lock);
     CUresult result = free_in_chunk(board, chunk, pointer % SIM_HEAP_CHUNK);
     pthread_mutex_unlock(&board->lock);

@@ -3,6 +3,7 @@
  * which they were queued. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "driver.h"
 
 struct waiting {
@@ -32,7 +33,7 @@ static void run(struct waiting *waiting) {
     gshare_sim_lock(waiting->gpu);
     struct sim_stream *stream = &state->streams[waiting->stream];
     if (stream->head == waiting->position - 1)
-        sim_head(stream)->released = 1;
+        sim_head(stream)->flags |= SIM_OP_RELEASED;
     gshare_sim_unlock(waiting->gpu);
 }
 
@@ -66,22 +67,22 @@ static CUresult start_thread(void) {
     return CUDA_SUCCESS;
 }
 
-CUresult gshare_sim_queue_callback(struct sim_callback callback) {
-    struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(callback.stream, &queue);
-    struct waiting *waiting = result ? NULL : calloc(1, sizeof *waiting);
+CUresult gshare_sim_queue_callback(struct sim_queue *queue, struct sim_callback callback,
+                                   uint8_t flags, uint64_t *position) {
+    struct waiting *waiting = calloc(1, sizeof *waiting);
 
     if (!waiting)
-        return result ? result : CUDA_ERROR_OUT_OF_MEMORY;
+        return CUDA_ERROR_OUT_OF_MEMORY;
     pthread_mutex_lock(&callback_lock);
-    result = start_thread();
+    CUresult result = start_thread();
     if (result) {
         free(waiting);
     } else {
-        struct sim_op op = {.kind = SIM_HOST};
+        struct sim_op op = {.kind = SIM_HOST, .flags = flags};
         *waiting = (struct waiting){
             .callback = callback, .gpu = &queue->context->board->gpu, .stream = queue->index};
         waiting->position = gshare_sim_submit(waiting->gpu, queue->index, op);
+        *position = waiting->position;
         *last = waiting;
         last = &waiting->next;
         pthread_cond_signal(&callback_added);
@@ -91,16 +92,32 @@ CUresult gshare_sim_queue_callback(struct sim_callback callback) {
 }
 
 CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void *argument) {
-    if (!function)
-        return CUDA_ERROR_INVALID_VALUE;
+    struct sim_queue *queue = NULL;
+    CUgraphNodeParams node = {.type = NODE_HOST, .host = {function, argument}};
+    CUresult result = function ? gshare_sim_use(stream, &queue) : CUDA_ERROR_INVALID_VALUE;
+    uint64_t position = 0;
+
+    if (result)
+        return result;
+    if (queue->capture)
+        return gshare_sim_capture(queue, &node);
     return gshare_sim_queue_callback(
-        (struct sim_callback){.function = function, .stream = stream, .argument = argument});
+        queue, (struct sim_callback){.function = function, .argument = argument}, SIM_OP_CALL,
+        &position);
 }
 
 CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback function, void *argument,
                              unsigned int flags) {
-    if (!function || flags)
-        return CUDA_ERROR_INVALID_VALUE;
-    return gshare_sim_queue_callback(
-        (struct sim_callback){.stream_function = function, .stream = stream, .argument = argument});
+    struct sim_queue *queue = NULL;
+    struct sim_callback callback = {
+        .stream_function = function, .stream = stream, .argument = argument};
+    bool is_valid = function && !flags;
+    CUresult result = is_valid ? gshare_sim_use(stream, &queue) : CUDA_ERROR_INVALID_VALUE;
+    uint64_t position = 0;
+
+    if (result)
+        return result;
+    if (queue->capture)
+        return gshare_sim_refuse(queue);
+    return gshare_sim_queue_callback(queue, callback, SIM_OP_CALL, &position);
 }

@@ -84,8 +84,10 @@ CUresult cuIpcOpenMemHandle(CUdeviceptr *pointer, CUipcMemHandle handle, unsigne
 
 CUresult cuIpcCloseMemHandle(CUdeviceptr pointer) {
     struct sim_mapping mapping;
-    CUresult result = gshare_sim_remove_mapping(pointer, &mapping);
 
+    if (!gshare_sim_mapping_at(pointer, &mapping) || mapping.backing || mapping.is_graphs)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = gshare_sim_remove_mapping(pointer, &mapping);
     if (result)
         return result;
     CUdeviceptr skip = pointer % 4096;

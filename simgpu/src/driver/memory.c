@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "driver.h"
 
 enum { PITCH_BYTES = 512, HOST_ALIGNMENT = 4096 };
@@ -20,6 +21,8 @@ static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;
 CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t bytes) {
     struct sim_context *context = NULL;
     CUresult result = gshare_sim_current(&context);
+
+    result = result ? result : gshare_sim_check_unsafe();
     return result ? result : gshare_sim_allocate(context->board, bytes, pointer);
 }
 
@@ -43,6 +46,9 @@ CUresult cuMemFree_v2(CUdeviceptr pointer) {
     CUresult result = gshare_sim_current(&context);
 
     if (result || pointer == 0)
+        return result;
+    result = gshare_sim_check_unsafe();
+    if (result)
         return result;
     gshare_sim_context_wait(context);
     return gshare_sim_free(pointer);
@@ -127,6 +133,7 @@ CUresult cuMemHostAlloc(void **pointer, size_t bytes, unsigned int flags) {
     struct sim_context *context = NULL;
     CUresult result = gshare_sim_current(&context);
 
+    result = result ? result : gshare_sim_check_unsafe();
     if (result)
         return result;
     if (!pointer || !bytes)

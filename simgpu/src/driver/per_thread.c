@@ -66,3 +66,74 @@ FORM(cuLaunchHostFunc_ptsz, cuLaunchHostFunc, (CUstream a, CUhostFn b, void *c),
 FORM(cuMemcpy2D_v2_ptds, cuMemcpy2D_v2, (const CUDA_MEMCPY2D *a), (a))
 FORM(cuMemcpy2DUnaligned_v2_ptds, cuMemcpy2DUnaligned_v2, (const CUDA_MEMCPY2D *a), (a))
 FORM(cuMemcpy2DAsync_v2_ptsz, cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *a, CUstream b), (a, b))
+FORM(cuMemcpyDtoA_v2_ptds, cuMemcpyDtoA_v2, (CUarray a, size_t b, CUdeviceptr c, size_t d),
+     (a, b, c, d))
+FORM(cuMemcpyAtoD_v2_ptds, cuMemcpyAtoD_v2, (CUdeviceptr a, CUarray b, size_t c, size_t d),
+     (a, b, c, d))
+FORM(cuMemcpyHtoA_v2_ptds, cuMemcpyHtoA_v2, (CUarray a, size_t b, const void *c, size_t d),
+     (a, b, c, d))
+FORM(cuMemcpyAtoH_v2_ptds, cuMemcpyAtoH_v2, (void *a, CUarray b, size_t c, size_t d), (a, b, c, d))
+FORM(cuMemcpyAtoA_v2_ptds, cuMemcpyAtoA_v2, (CUarray a, size_t b, CUarray c, size_t d, size_t e),
+     (a, b, c, d, e))
+FORM(cuMemcpyHtoAAsync_v2_ptsz, cuMemcpyHtoAAsync_v2,
+     (CUarray a, size_t b, const void *c, size_t d, CUstream e), (a, b, c, d, e))
+FORM(cuMemcpyAtoHAsync_v2_ptsz, cuMemcpyAtoHAsync_v2,
+     (void *a, CUarray b, size_t c, size_t d, CUstream e), (a, b, c, d, e))
+FORM(cuMemcpy3D_v2_ptds, cuMemcpy3D_v2, (const CUDA_MEMCPY3D *a), (a))
+FORM(cuMemcpy3DAsync_v2_ptsz, cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *a, CUstream b), (a, b))
+FORM(cuMemcpy3DPeer_ptds, cuMemcpy3DPeer, (const CUDA_MEMCPY3D *a), (a))
+FORM(cuMemcpy3DPeerAsync_ptsz, cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D *a, CUstream b), (a, b))
+FORM(cuMemcpyPeer_ptds, cuMemcpyPeer,
+     (CUdeviceptr a, CUcontext b, CUdeviceptr c, CUcontext d, size_t e), (a, b, c, d, e))
+FORM(cuMemcpyPeerAsync_ptsz, cuMemcpyPeerAsync,
+     (CUdeviceptr a, CUcontext b, CUdeviceptr c, CUcontext d, size_t e, CUstream f),
+     (a, b, c, d, e, f))
+FORM(cuMemsetD2D8_v2_ptds, cuMemsetD2D8_v2,
+     (CUdeviceptr a, size_t b, unsigned char c, size_t d, size_t e), (a, b, c, d, e))
+FORM(cuMemsetD2D16_v2_ptds, cuMemsetD2D16_v2,
+     (CUdeviceptr a, size_t b, unsigned short c, size_t d, size_t e), (a, b, c, d, e))
+FORM(cuMemsetD2D32_v2_ptds, cuMemsetD2D32_v2,
+     (CUdeviceptr a, size_t b, unsigned int c, size_t d, size_t e), (a, b, c, d, e))
+FORM(cuMemsetD2D8Async_ptsz, cuMemsetD2D8Async,
+     (CUdeviceptr a, size_t b, unsigned char c, size_t d, size_t e, CUstream f), (a, b, c, d, e, f))
+FORM(cuMemsetD2D16Async_ptsz, cuMemsetD2D16Async,
+     (CUdeviceptr a, size_t b, unsigned short c, size_t d, size_t e, CUstream f),
+     (a, b, c, d, e, f))
+FORM(cuMemsetD2D32Async_ptsz, cuMemsetD2D32Async,
+     (CUdeviceptr a, size_t b, unsigned int c, size_t d, size_t e, CUstream f), (a, b, c, d, e, f))
+FORM(cuMemPrefetchAsync_ptsz, cuMemPrefetchAsync, (CUdeviceptr a, size_t b, CUdevice c, CUstream d),
+     (a, b, c, d))
+FORM(cuMemPrefetchAsync_v2_ptsz, cuMemPrefetchAsync_v2,
+     (CUdeviceptr a, size_t b, CUmemLocation c, unsigned int d, CUstream e), (a, b, c, d, e))
+FORM(cuMemcpyBatchAsync_ptsz, cuMemcpyBatchAsync,
+     (CUdeviceptr * a, CUdeviceptr *b, size_t *c, size_t d, const void *e, size_t *f, size_t g,
+      size_t *h, CUstream i),
+     (a, b, c, d, e, f, g, h, i))
+FORM(cuMemcpyBatchAsync_v2_ptsz, cuMemcpyBatchAsync_v2,
+     (CUdeviceptr * a, CUdeviceptr *b, size_t *c, size_t d, const void *e, size_t *f, size_t g,
+      CUstream h),
+     (a, b, c, d, e, f, g, h))
+FORM(cuGraphInstantiateWithParams_ptsz, cuGraphInstantiateWithParams,
+     (CUgraphExec * a, CUgraph b, CUDA_GRAPH_INSTANTIATE_PARAMS *c), (a, b, c))
+FORM(cuGraphUpload_ptsz, cuGraphUpload, (CUgraphExec a, CUstream b), (a, b))
+FORM(cuGraphLaunch_ptsz, cuGraphLaunch, (CUgraphExec a, CUstream b), (a, b))
+FORM(cuStreamBeginCapture_ptsz, cuStreamBeginCapture, (CUstream a), (a))
+FORM(cuStreamBeginCapture_v2_ptsz, cuStreamBeginCapture_v2, (CUstream a, int b), (a, b))
+FORM(cuStreamBeginCaptureToGraph_ptsz, cuStreamBeginCaptureToGraph,
+     (CUstream a, CUgraph b, const CUgraphNode *c, const CUgraphEdgeData *d, size_t e, int f),
+     (a, b, c, d, e, f))
+FORM(cuStreamEndCapture_ptsz, cuStreamEndCapture, (CUstream a, CUgraph *b), (a, b))
+FORM(cuStreamGetCaptureInfo_ptsz, cuStreamGetCaptureInfo, (CUstream a, int *b, uint64_t *c),
+     (a, b, c))
+FORM(cuStreamGetCaptureInfo_v2_ptsz, cuStreamGetCaptureInfo_v2,
+     (CUstream a, int *b, uint64_t *c, CUgraph *d, const CUgraphNode **e, size_t *f),
+     (a, b, c, d, e, f))
+FORM(cuStreamGetCaptureInfo_v3_ptsz, cuStreamGetCaptureInfo_v3,
+     (CUstream a, int *b, uint64_t *c, CUgraph *d, const CUgraphNode **e, const CUgraphEdgeData **f,
+      size_t *g),
+     (a, b, c, d, e, f, g))
+FORM(cuStreamUpdateCaptureDependencies_ptsz, cuStreamUpdateCaptureDependencies,
+     (CUstream a, CUgraphNode *b, size_t c, unsigned int d), (a, b, c, d))
+FORM(cuStreamUpdateCaptureDependencies_v2_ptsz, cuStreamUpdateCaptureDependencies_v2,
+     (CUstream a, CUgraphNode *b, const CUgraphEdgeData *c, size_t d, unsigned int e),
+     (a, b, c, d, e))

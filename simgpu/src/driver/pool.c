@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver.h"
+#include "capture.h"
+#include "graph.h"
 
 /* CUmemPool_attribute: 1-3 reuse rules (int), 4 release threshold, 5-8 bytes (uint64). */
 enum { POOL_REUSE_LAST = 3, POOL_THRESHOLD = 4, POOL_USED_CURRENT = 7, POOL_ATTRIBUTES = 9 };
@@ -51,25 +52,57 @@ CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool pool) {
     return CUDA_SUCCESS;
 }
 
+/* In a captured stream memory becomes the graph's. */
+static CUresult capture_allocation(struct sim_queue *queue, struct sim_board *board, size_t bytes,
+                                   CUdeviceptr *pointer) {
+    CUgraphNodeParams node = {.type = NODE_ALLOCATE};
+    CUresult result = pointer ? gshare_sim_graph_reserve(board, bytes, &node.allocation.pointer)
+                              : CUDA_ERROR_INVALID_VALUE;
+
+    if (result)
+        return result;
+    enum { TYPE_PINNED = 1, LOCATION_DEVICE = 1 };
+    node.allocation.pool.allocation_type = TYPE_PINNED;
+    node.allocation.pool.location =
+        (CUmemLocation){.type = LOCATION_DEVICE, .id = queue->context->device};
+    node.allocation.bytes = bytes;
+    result = gshare_sim_capture(queue, &node);
+    *pointer = node.allocation.pointer;
+    gshare_sim_graph_unreserve(node.allocation.pointer); /* the node has its own hold */
+    return result;
+}
+
+static CUresult allocate(struct sim_board *board, CUdeviceptr *pointer, size_t bytes,
+                         CUstream stream) {
+    struct sim_queue *queue = NULL;
+    CUresult result = gshare_sim_use(stream, &queue);
+
+    if (result)
+        return result;
+    board = board ? board : queue->context->board;
+    return queue->capture ? capture_allocation(queue, board, bytes, pointer)
+                          : gshare_sim_allocate(board, bytes, pointer);
+}
+
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *pointer, size_t bytes, CUmemoryPool pool,
                                  CUstream stream) {
-    struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
+    CUresult result = gshare_sim_ready();
 
     if (result || !pool)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
-    return gshare_sim_allocate(gshare_sim_board(pool->device), bytes, pointer);
+    return allocate(gshare_sim_board(pool->device), pointer, bytes, stream);
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr *pointer, size_t bytes, CUstream stream) {
-    struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
-    return result ? result : gshare_sim_allocate(queue->context->board, bytes, pointer);
+    return allocate(NULL, pointer, bytes, stream);
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
     struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
+    CUresult result = gshare_sim_use(stream, &queue);
+
+    if (!result && queue->capture)
+        return gshare_sim_capture(queue, &(CUgraphNodeParams){.type = NODE_FREE, .freed = pointer});
     return result ? result : gshare_sim_free(pointer);
 }
 

@@ -1,7 +1,9 @@
 /* Streams. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "driver.h"
+#include "graph.h"
 
 enum { NON_BLOCKING = 1, PRIORITY_GREATEST = -5 };
 
@@ -90,6 +92,7 @@ CUresult gshare_sim_queue_open(struct sim_context *context, uint32_t engine_flag
         free(made);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
+    pthread_mutex_init(&made->lane_lock, NULL);
     made->context = context;
     made->flags = flags;
     made->priority = priority;
@@ -113,6 +116,8 @@ void gshare_sim_queue_end(struct sim_queue *queue) {
         link = &(*link)->next;
     *link = queue->next;
     pthread_mutex_unlock(&context->board->lock);
+    gshare_sim_end_lanes(queue);
+    gshare_sim_capture_abandon(queue);
     gshare_sim_lock(gpu);
     gshare_sim_stream_close(gpu, queue->index);
     gshare_sim_unlock(gpu);
@@ -167,11 +172,14 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
 
 CUresult cuStreamSynchronize(CUstream stream) {
     struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
+    CUresult result = gshare_sim_use(stream, &queue);
 
-    if (!result)
-        gshare_sim_queue_wait(queue);
-    return result;
+    if (result)
+        return result;
+    if (queue->capture)
+        return gshare_sim_refuse(queue);
+    gshare_sim_queue_wait(queue);
+    return CUDA_SUCCESS;
 }
 
 static bool has_work(const struct sim_state *state, const struct sim_queue *queue) {
@@ -188,10 +196,12 @@ static bool has_work(const struct sim_state *state, const struct sim_queue *queu
 
 CUresult cuStreamQuery(CUstream stream) {
     struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
+    CUresult result = gshare_sim_use(stream, &queue);
 
     if (result)
         return result;
+    if (queue->capture)
+        return gshare_sim_refuse(queue);
     struct sim_gpu *gpu = &queue->context->board->gpu;
     gshare_sim_lock(gpu);
     result = has_work(gpu->state, queue) ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;

@@ -45,13 +45,3 @@ CUresult cuStreamGetId(CUstream stream, unsigned long long *id) {
         *id = queue->id;
     return result;
 }
-
-/* Graph capture cannot be begun on the simulated driver, so no stream is ever capturing. */
-CUresult cuStreamIsCapturing(CUstream stream, int *status) {
-    struct sim_queue *queue = NULL;
-    CUresult result = gshare_sim_queue_of(stream, &queue);
-
-    if (!result)
-        *status = 0;
-    return result;
-}

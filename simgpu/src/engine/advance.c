@@ -46,6 +46,10 @@ static void account_client(struct sim_state *state, struct sim_stream *stream, u
         account->stamp = state->steps;
         account->busy_ns += step;
     }
+    if (sim_head(stream)->kind == SIM_KERNEL && account->kernel_stamp != state->steps) {
+        account->kernel_stamp = state->steps;
+        account->kernel_ns += step;
+    }
     account->sm_time_ns += stream->share_sms * (double)step;
     bucket->sm_ns += stream->share_sms * (double)step;
 }
@@ -65,8 +69,10 @@ static void account_step(struct sim_state *state, uint64_t step) {
         copies |= sim_head(stream)->kind != SIM_KERNEL;
         account_client(state, stream, step);
     }
-    if (!runs)
+    if (!runs) {
+        state->stalled_ns += step;
         return;
+    }
     struct sim_bucket *bucket = bucket_at(state->buckets, state->time_ns);
     state->busy_ns += step;
     state->kernel_ns += computes ? step : 0;

@@ -16,6 +16,14 @@ static struct sim_stream *lock_with_room(struct sim_gpu *gpu, uint32_t index) {
     return stream;
 }
 
+static void count(struct sim_account *account, const struct sim_op *op) {
+    account->kernels += op->kind == SIM_KERNEL;
+    if (!(op->flags & SIM_OP_CALL))
+        return;
+    account->calls++;
+    account->launches += op->kind == SIM_KERNEL || op->flags & SIM_OP_GRAPH;
+}
+
 static uint64_t append(struct sim_state *state, uint32_t index, struct sim_op op) {
     struct sim_stream *stream = &state->streams[index];
 
@@ -25,8 +33,7 @@ static uint64_t append(struct sim_state *state, uint32_t index, struct sim_op op
         stream->started = 0;
         state->active[state->active_count++] = (uint16_t)index;
     }
-    if (op.kind == SIM_KERNEL)
-        state->accounts[state->clients[stream->client].account].launches++;
+    count(&state->accounts[state->clients[stream->client].account], &op);
     return stream->tail;
 }
 

@@ -40,7 +40,7 @@ static bool settle_head(struct sim_state *state, uint32_t index) {
         return false;
     if (op->kind == SIM_WAIT && state->streams[op->target].head < op->position)
         return false;
-    if (op->kind == SIM_HOST && !op->released)
+    if (op->kind == SIM_HOST && !(op->flags & SIM_OP_RELEASED))
         return false;
     if (op->kind == SIM_RECORD) {
         struct sim_event *event = &state->events[op->target];

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 2u
+#define SIM_VERSION 3u
 
 enum {
     SIM_CLIENTS = 256,
@@ -40,10 +40,16 @@ enum sim_op_kind {
 };
 enum { SIM_COPY_ENGINES = 3 };
 
+enum sim_op_flags {
+    SIM_OP_CALL = 1,     /* the first operation of a client's call that puts work on the GPU */
+    SIM_OP_GRAPH = 2,    /* that call launches a graph */
+    SIM_OP_RELEASED = 4, /* SIM_HOST: the callback has returned */
+};
+
 /* One piece of queued work. */
 struct sim_op {
     uint8_t kind;
-    uint8_t released;  /* SIM_HOST: the callback has returned */
+    uint8_t flags;
     uint16_t demand;   /* SIM_KERNEL: SMs that it can fill */
     uint32_t target;   /* SIM_RECORD: event; SIM_WAIT: stream */
     uint64_t position; /* SIM_WAIT: the target stream's head must reach it */
@@ -101,10 +107,14 @@ struct sim_client {
 /* What processes of one label have used; outlives them. */
 struct sim_account {
     char label[SIM_LABEL_BYTES];
-    uint64_t busy_ns;
+    uint64_t busy_ns;   /* any of its kernels or copies ran */
+    uint64_t kernel_ns; /* any of its kernels ran */
     double sm_time_ns;
-    uint64_t launches;
+    uint64_t calls;    /* that put work on the GPU: launches, copies, memsets, host functions */
+    uint64_t launches; /* of them, launches of kernels and graphs */
+    uint64_t kernels;  /* queued, also by graphs */
     uint64_t stamp;
+    uint64_t kernel_stamp;
 };
 
 /* Constants of the device, from the topology file. */
@@ -150,6 +160,7 @@ struct sim_state {
     uint64_t busy_ns;
     uint64_t kernel_ns;
     uint64_t overcommitted_ns;
+    uint64_t stalled_ns; /* work was queued and none of it ran */
     double sm_time_ns;
     double used_sms; /* scratch of the scheduler: what runs takes */
     double want_sms; /* and what it would take of an endless GPU */

@@ -1,0 +1,32 @@
+/* A capture, for the files that make and describe one. */
+#ifndef GSHARE_SIMGPU_CAPTURE_STATE_H
+#define GSHARE_SIMGPU_CAPTURE_STATE_H
+
+#include "graph.h"
+
+/* CUstreamCaptureStatus, CUstreamCaptureMode, CUstream_flags */
+enum { CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1, CAPTURE_INVALID = 2 };
+enum { MODE_GLOBAL = 0, MODE_THREAD_LOCAL = 1, MODE_RELAXED = 2 };
+enum { STREAM_NON_BLOCKING = 1 };
+
+/* Made and freed with its capture; all of it under the lock of capture.c. */
+struct sim_capture {
+    struct sim_capture *next;
+    unsigned long long id;
+    struct sim_graph *graph;
+    size_t had;   /* nodes that were in the graph before */
+    bool is_ours; /* the graph was made for the capture */
+    struct sim_queue *origin;
+    pthread_t thread; /* that began it */
+    int mode;
+    int status;
+};
+
+void gshare_sim_capture_enter(void);
+void gshare_sim_capture_leave(void);
+/* graph: where to capture into; NULL: a new one. */
+CUresult gshare_sim_capture_begin(struct sim_queue *queue, struct sim_graph *graph,
+                                  const struct sim_tips *tips, int mode);
+CUresult gshare_sim_capture_end(struct sim_queue *queue, struct sim_graph **graph);
+
+#endif

@@ -169,6 +169,14 @@ def judge(
     return Verdict(Standing(terms, refused), fresh, frozenset(unjudged))
 
 
+def held_more(held: Standing, before: Terms, wishes: Mapping[str, str], used_bytes: int) -> Verdict:
+    """Return what is in force where a pod took more memory while it was being given less."""
+    problem = _holds(used_bytes)
+    refused = Refused(MEMORY, wishes.get(MEMORY), problem, _in_words(MEMORY, before))
+    terms = replace(held.terms, memory_bytes=before.memory_bytes)
+    return Verdict(Standing(terms, {**held.refused, MEMORY: refused.text}), (refused,))
+
+
 def _judged(
     key: str, terms: Terms, wishes: Mapping[str, str], placed: PodPlacement, room: Room
 ) -> Terms | str | None:
@@ -187,6 +195,8 @@ def _judged(
 
 
 def _with_request(value: int, terms: Terms, wishes: Mapping[str, str], room: Room) -> Terms | str:
+    if value == terms.quota_request_percent:
+        return terms
     limit = _readable(LIMIT, wishes, terms.quota_limit_percent)
     if value > limit:
         return f"must be at most the quota limit, {limit}: raise {LIMIT} with it"
@@ -207,8 +217,12 @@ def _with_memory(value: int, terms: Terms, room: Room) -> Terms | str | None:
         if room.memory_used_bytes is None:
             return None
         if value < room.memory_used_bytes:
-            return f"the pod holds {units.memory_text(room.memory_used_bytes)} now"
+            return _holds(room.memory_used_bytes)
     return replace(terms, memory_bytes=value)
+
+
+def _holds(used_bytes: int) -> str:
+    return f"the pod holds {units.memory_text(used_bytes)} now"
 
 
 def _is_known(refusal: Refused, held: Standing) -> bool:

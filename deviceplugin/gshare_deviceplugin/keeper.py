@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gshare import layout, names
-from gshare.annotations import NodeGpu, PodPlacement
+from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import GshareError
 from gshare.layout import Layout, Verdicts
 from gshare.lease import limits_of
@@ -154,6 +154,13 @@ class Keeper:
                 self._records.write(changed.lease)
                 self._unsettled.add(uuid)
         return changed
+
+    def put_back(self, held: Lease, standing: Standing) -> None:
+        """Have a lease on other terms again. Its GPU is to be settled."""
+        with self._lock:
+            if self._records.leases().get(held.digest) == held:
+                self._records.write(held.on_terms(standing, held.asked))
+                self._unsettled.add(held.gpu_uuid)
 
     def end_clients_at(self, held: Lease, deadline_s: float) -> None:
         """Have a lease's MPS clients, if any, ended safely before its container is killed."""

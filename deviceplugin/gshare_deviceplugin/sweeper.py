@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gshare import terms
 from gshare.annotations import PodPlacement
 from gshare.errors import GshareError
 from gshare.runtime import tokend
@@ -67,6 +68,15 @@ class Listeners:
     """A pod's wish was refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A lease before and after what its pod asks was judged."""
+
+    before: Lease
+    after: Lease
+    wish: Wish
+
+
 class Sweeper:
     """Sweeps when told, and by itself."""
 
@@ -105,11 +115,13 @@ class Sweeper:
             self._keeper.clean()
         is_waiting = self._end_those_over(now_s)
         self._warn_those_killed()
-        is_open, has_changed = self._follow_wishes()
-        failed = [uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)]
-        if has_changed:
+        is_open, changes = self._follow_wishes()
+        failed = self._settle()
+        if [each for each in changes if self._took_more(each)]:
+            failed = self._settle()
+        if changes:
             self._listeners.changed()
-        return is_waiting or is_open or bool(failed)
+        return is_waiting or is_open or failed
 
     def _step(self) -> float:
         now_s = time.monotonic()
@@ -184,9 +196,9 @@ class Sweeper:
             if killed_at_s is not None:
                 self._keeper.end_clients_at(held, killed_at_s)
 
-    def _follow_wishes(self) -> tuple[bool, bool]:
-        """Judge what pods ask anew; return whether to look again soon, and if terms changed."""
-        is_open = has_changed = False
+    def _follow_wishes(self) -> tuple[bool, list["_Change"]]:
+        """Judge what pods ask anew; return whether to look again soon, and which terms changed."""
+        is_open, changes = False, []
         for held in self._keeper.leases:
             wish = self._pods.wish(held)
             if wish is None or wish.texts == held.asked:
@@ -196,18 +208,36 @@ class Sweeper:
                 is_open = True
             if changed is None or changed.lease.standing == held.standing:
                 continue
-            has_changed = True
-            terms = changed.lease.standing.terms
-            _log.info("event=terms lease=%s in_force=%r", held.lease_id, str(terms))
+            changes.append(_Change(held, changed.lease, wish))
+            in_force = changed.lease.standing.terms
+            _log.info("event=terms lease=%s in_force=%r", held.lease_id, str(in_force))
             for refused in changed.refusals:
                 self._listeners.refused(held, refused)
-        return is_open, has_changed
+        return is_open, changes
+
+    def _took_more(self, change: "_Change") -> bool:
+        """Put memory back that a pod took while it was being given less; tell if it did."""
+        held, before = change.after, change.before.standing.terms
+        if held.memory_bytes >= before.memory_bytes:
+            return False
+        used_bytes = self._memory_of(held)
+        if used_bytes is None or used_bytes <= held.memory_bytes:
+            return False
+        verdict = terms.held_more(held.standing, before, change.wish.texts, used_bytes)
+        self._keeper.put_back(held, verdict.standing)
+        for refused in verdict.refusals:
+            self._listeners.refused(held, refused)
+        return True
 
     def _memory_of(self, held: Lease) -> int | None:
         """Return the device memory that a lease's pod holds, None where nobody can tell."""
         stats = self._stats(held)
         found = [each for each in stats.leases if each.lease_id == held.lease_id] if stats else []
         return found[0].memory_bytes if found else None
+
+    def _settle(self) -> bool:
+        """Settle every GPU that needs it; tell whether one did not follow."""
+        return bool([uuid for uuid in sorted(self._keeper.unsettled) if not self._settles(uuid)])
 
     def _settles(self, uuid: str) -> bool:
         trouble = ""

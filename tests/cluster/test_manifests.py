@@ -127,6 +127,9 @@ def test_a_placement_comes_with_the_binding_and_stays(policed: Cluster):
         changed = _annotate(policed, path, {names.ANNOTATION_PLACEMENT: "{}"})
         removed = _annotate(policed, path, {names.ANNOTATION_PLACEMENT: None})
         limit = _annotate(policed, path, {names.ANNOTATION_QUOTA_LIMIT: "30"})
+        terms = {names.ANNOTATION_QUOTA_LIMIT: "30", names.ANNOTATION_QUOTA_REQUEST: "30"}
+        both = _annotate(policed, path, terms)
+        nonsense = _annotate(policed, path, {names.ANNOTATION_QUOTA_REQUEST: "101"})
         other = _annotate(policed, path, {"example.com/other": "1"})
     finally:
         policed.api.delete(f"{path}?gracePeriodSeconds=0")
@@ -135,7 +138,8 @@ def test_a_placement_comes_with_the_binding_and_stays(policed: Cluster):
     assert "with the binding: leave it as it is" in changed
     assert "with the binding: leave it as it is" in removed
     assert "gshare.io/quota-limit: 30: must be at least the 40" in limit
-    assert other == ""
+    assert both == other == ""
+    assert "gshare.io/quota-request: 101: must be a whole percent" in nonsense
 
 
 def test_what_was_there_before_the_policy_can_still_be_scaled(policed: Cluster):
@@ -159,11 +163,19 @@ def test_what_was_there_before_the_policy_can_still_be_scaled(policed: Cluster):
 ALLOWED_WRITES = {
     "the agent writes its inventory": (names.ANNOTATION_GPUS, AGENT, None),
     "the agent of this node writes its inventory": (names.ANNOTATION_GPUS, AGENT, "own"),
+    "the agent writes terms": (names.ANNOTATION_IN_FORCE, AGENT, "own"),
     "an extender nudges": (names.ANNOTATION_FREED, EXTENDER, None),
 }
 REFUSED_WRITES = {
     "a user writes an inventory": (
         names.ANNOTATION_GPUS, "jane", None, "gshare.io/gpus: is written by the node agent alone"
+    ),
+    "a user writes terms": (
+        names.ANNOTATION_IN_FORCE, "jane", None,
+        "gshare.io/in-force: is written by the node agent alone",
+    ),
+    "an agent writes another node's terms": (
+        names.ANNOTATION_IN_FORCE, AGENT, "elsewhere", "gshare.io/in-force: is not for the node"
     ),
     "an extender writes an inventory": (
         names.ANNOTATION_GPUS, EXTENDER, None, f"by the node agent alone, not by {EXTENDER}"

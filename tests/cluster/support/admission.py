@@ -41,7 +41,7 @@ def asking(sm: object = None, quota: object = None, name: str = "server") -> Obj
 
 
 def annotated(**annotations: str) -> Object:
-    """Return a Pod with annotations of gshare: quota_limit, gpu_mem, placement."""
+    """Return a Pod with annotations of gshare: quota_request, quota_limit, gpu_mem, placement."""
     return pod(
         annotations={
             f"{names.DOMAIN}/{key.replace('_', '-')}": value for key, value in annotations.items()
@@ -79,6 +79,8 @@ GOOD = {
     "percents in quotes": pod(asking("12", "40")),
     "a quota limit above the quota": annotated(quota_limit="80"),
     "a quota limit equal to the quota": annotated(quota_limit="40"),
+    "a quota request above the container's": annotated(quota_request="60"),
+    "a quota limit that a smaller request allows": annotated(quota_request="20", quota_limit="30"),
     "memory": annotated(gpu_mem="1560Mi"),
     "memory as a number": annotated(gpu_mem="2e9"),
     "side-cars without a GPU": pod(build.container(), {"name": "log"}, init=({"name": "first"},)),
@@ -137,6 +139,24 @@ BAD = {
             "gshare: metadata.annotations: gshare.io/quota-limit: 30: "
             "must be at least the 40 of gshare.io/vgpu-quota"
         ),
+    ),
+    "a quota limit below the request over it": (
+        annotated(quota_request="60", quota_limit="50"),
+        (
+            "gshare: metadata.annotations: gshare.io/quota-limit: 50: "
+            "must be at least the 60 of gshare.io/quota-request"
+        ),
+    ),
+    "a quota request of nothing": (
+        annotated(quota_request="0"),
+        (
+            "gshare: metadata.annotations: gshare.io/quota-request: 0: "
+            "must be a whole percent from 1 to 100, in digits"
+        ),
+    ),
+    "a quota request in words": (
+        annotated(quota_request="more"),
+        "gshare.io/quota-request: more: must be a whole percent",
     ),
     "a quota limit above 100": (
         annotated(quota_limit="101"),

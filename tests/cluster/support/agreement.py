@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tests.cluster.harness import Cluster, Node
 
-from gshare import layout, names
+from gshare import layout, names, terms
+from gshare.annotations import Standing, decode_in_force
 from gshare.rectangles import Size
 from gshare.runtime.tokend import Control, TokenDaemonError
 
@@ -55,7 +56,8 @@ def agreement(cluster: Cluster, timeout_s: float = _PATIENCE_S) -> None:
 def differences(cluster: Cluster) -> list[str]:
     """Return one line for each thing that two parts see differently; none where all agree."""
     pods = cluster.api.items("/api/v1/pods")
-    placed = {uid_of(pod): held for pod in pods if (held := held_of(pod)) is not None}
+    standings = _standings(cluster)
+    placed = {uid_of(pod): held for pod in pods if (held := held_of(pod, standings)) is not None}
     started = {uid_of(pod) for pod in pods if uid_of(pod) in placed and has_started(pod)}
     found = _compare("the extender's ledger", ledger(cluster), "the pods", placed)
     remembered = [record for node in cluster.nodes for record in records(node)]
@@ -70,12 +72,22 @@ def differences(cluster: Cluster) -> list[str]:
     return found + _impossible(placed.values())
 
 
-def held_of(pod: Object) -> Held | None:
-    """Return what a pod holds of a GPU, as the API has it."""
+def held_of(pod: Object, standings: Mapping[str, Standing]) -> Held | None:
+    """Return what a pod holds of a GPU, as the API has it: its placement, or its node's word."""
     placed = placement_of(pod)
     if placed is None or is_over(pod) or not node_of(pod):
         return None
+    placed = terms.in_force(placed, standings.get(uid_of(pod)))
     return Held(node_of(pod), placed.gpu_uuid, placed.sm_percent, placed.quota_percent)
+
+
+def _standings(cluster: Cluster) -> dict[str, Standing]:
+    """Return what all nodes say of their pods' terms, by pod UID."""
+    found: dict[str, Standing] = {}
+    for node in cluster.api.items("/api/v1/nodes"):
+        text = node["metadata"].get("annotations", {}).get(names.ANNOTATION_IN_FORCE, "{}")
+        found |= decode_in_force(text)
+    return found
 
 
 def has_started(pod: Object) -> bool:

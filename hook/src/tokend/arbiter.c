@@ -142,6 +142,7 @@ void gshare_arbiter_returned(struct gshare_arbiter *a, uint32_t lease, uint64_t 
     }
     p->state = TOKEN_NONE;
     p->reserved = p->gave_back = false;
+    p->back_at = now;
     if (p->exchange_until) {
         gshare_call_off(a, p, now);
     }

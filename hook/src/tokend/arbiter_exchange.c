@@ -20,14 +20,17 @@ static bool goes_on(const struct gshare_arbiter *a, const struct gshare_party *p
 /* The slot goes on with what is left of it. What passed is paid for. */
 void gshare_resume(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     struct gshare_party *taker = &a->parties[p->yields_to - 1];
-    uint64_t lost = gshare_least(now - p->yields_from, p->yields_right);
+    uint64_t elapsed = now > p->back_at ? now - p->back_at : 0;
+    uint64_t lost = gshare_least(elapsed, rest_of(p));
     p->yields_to = 0;
-    p->right_ns = (int64_t)(p->yields_right - lost);
+    p->back_at = elapsed ? now : p->back_at;
+    p->right_ns -= (int64_t)lost;
     if (p->yields_for_slot) {
         p->owed_ns = gshare_least(p->owed_ns + lost, gshare_quota(a, p));
         taker->prepaid_ns = gshare_least(taker->prepaid_ns + lost, gshare_quota(a, taker));
     } else {
-        p->surplus_ns -= (int64_t)lost;
+        p->surplus_ns -= (int64_t)lost; /* it had that time before, so it is not owed it */
+        p->balance_ns -= (int64_t)lost;
     }
     gshare_open_slots(a, p, now);
 }
@@ -85,13 +88,23 @@ static bool may_yield(const struct gshare_arbiter *a, const struct deal *deal,
            !p->yields_to && (surplus_repays(deal, p) || slot_repays(a, deal, p));
 }
 
-/* The largest partition first: the fewer are disturbed. */
+/* One alone, as small as will do; else the largest first, so that few are disturbed. */
+static bool yields_better(const struct deal *deal, const struct gshare_party *p,
+                          const struct gshare_party *q) {
+    bool p_will_do = p->held_sm >= deal->need_sm;
+    bool q_will_do = q->held_sm >= deal->need_sm;
+    if (p_will_do != q_will_do) {
+        return p_will_do;
+    }
+    return p_will_do ? p->held_sm < q->held_sm : p->held_sm > q->held_sm;
+}
+
 static struct gshare_party *next_to_yield(struct gshare_arbiter *a, const struct deal *deal,
                                           uint64_t now) {
     struct gshare_party *best = NULL;
     for (uint32_t i = 0; i < a->count; i++) {
         struct gshare_party *p = &a->parties[i];
-        if (may_yield(a, deal, p, now) && (!best || p->held_sm > best->held_sm)) {
+        if (may_yield(a, deal, p, now) && (!best || yields_better(deal, p, best))) {
             best = p;
         }
     }
@@ -107,7 +120,7 @@ static bool choose(struct gshare_arbiter *a, struct deal *deal, uint64_t now) {
         }
         p->yields_to = 1 + (uint32_t)(deal->taker - a->parties);
         p->yields_for_slot = !surplus_repays(deal, p);
-        p->yields_from = now;
+        p->back_at = GSHARE_NEVER; /* draining is use of its own slot */
         deal->slot_sm -= p->yields_for_slot ? p->held_sm : 0;
         deal->need_sm -= p->held_sm < deal->need_sm ? p->held_sm : deal->need_sm;
     }
@@ -135,7 +148,6 @@ static void conclude(struct gshare_arbiter *a, const struct deal *deal, uint64_t
             continue;
         }
         gshare_take(a, p, now);
-        p->yields_right = rest_of(p);
         if (!p->reserved) {
             p->surplus_ns -= (int64_t)deal->cost_ns;
             p->yields_to = 0;

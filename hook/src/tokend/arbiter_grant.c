@@ -97,8 +97,9 @@ void gshare_grant_loans(struct gshare_arbiter *a, uint64_t now) {
                 best = i;
             }
         }
-        if (best == a->count || a->sm_in_use == FULL_PERCENT) {
-            return;
+        if (best == a->count ||
+            (a->sm_in_use == FULL_PERCENT && !gshare_has_unspent(a, &a->parties[best]))) {
+            return; /* those who follow may revoke nobody either */
         }
         seen[best] = true;
         lend(a, &a->parties[best], now);

@@ -97,6 +97,7 @@ static void skip_rounds(const struct gshare_arbiter *a, struct gshare_party *p, 
 static void open_one(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     int64_t quota = (int64_t)gshare_share(a, p->shape.request_percent);
     int64_t width = (int64_t)slice_width(a, p);
+    p->owed_ns = p->balance_ns > 0 ? gshare_least(p->owed_ns, (uint64_t)p->balance_ns) : 0;
     p->balance_ns = (p->balance_ns < quota ? p->balance_ns : quota) + width;
     uint64_t given = gshare_least(p->prepaid_ns, (uint64_t)width);
     int64_t left = width - (int64_t)given;
@@ -156,6 +157,7 @@ static void move_tags(struct gshare_arbiter *a, uint64_t by) {
     a->slips++;
     for (uint32_t i = 0; i < a->count; i++) {
         struct gshare_party *p = &a->parties[i];
+        p->back_at += gshare_waits(p) ? by : 0;
         gshare_claim(a, p, by / FULL_PERCENT * p->shape.request_percent);
     }
 }
@@ -167,7 +169,8 @@ void gshare_slip(struct gshare_arbiter *a, uint64_t now) {
         const struct gshare_party *p = &a->parties[i];
         if (gshare_waits(p) && p->punctual && gshare_has_right(a, p)) {
             uint64_t tag = gshare_tag(a, p);
-            lag = now > tag && now - tag > lag ? now - tag : lag;
+            uint64_t due = tag > p->back_at ? tag : p->back_at;
+            lag = now > due && now - due > lag ? now - due : lag;
         }
     }
     if (lag > a->window_ns / 20) {

@@ -47,8 +47,6 @@ struct gshare_party {
     uint64_t exchange_until; /* others made way for it, until then at most; 0: nobody */
     uint32_t yields_to;      /* 1 + the lease for which this one's slot makes way; 0: none */
     bool yields_for_slot;    /* in return for the other's slot to come, not for time lent to it */
-    uint64_t yields_from;    /* since when */
-    uint64_t yields_right;   /* the slot's right at that time */
     int64_t surplus_ns;      /* borrowed, and not given up for a waking lease since */
     uint64_t owed_ns;        /* of the balance: given up for a slot to come of another lease */
     uint64_t prepaid_ns;     /* to be taken off the slots to come */
@@ -62,6 +60,7 @@ struct gshare_party {
     uint64_t deadline;
     uint64_t hard_end; /* of a borrowed hold: beyond it, time is debt */
     uint64_t drain_from;
+    uint64_t back_at; /* when its last token came back, or its slot was to go on */
     uint64_t by_right_ns;
     uint64_t by_loan_ns;
 

@@ -6,8 +6,13 @@ hook="$OUT/lib/libgshare_hook.so"
 
 exported=$(nm -D --defined-only "$hook" | awk '{print $3}' | sort)
 named=$( (echo dlsym; echo dlvsym
-          sed -nE 's/^GSHARE_(LAUNCH|HOOKED|NVML)\(((cu|nvml)[A-Za-z0-9_]+),.*/\2/p' \
-              src/hook/symbols.def) | sort)
+          ${CC:-cc} -E -P -Isrc -x c - <<'TABLE' | grep -o '@ *[a-zA-Z0-9_]*' | tr -d '@ '
+#define GSHARE_LAUNCH(symbol, ...) @symbol
+#define GSHARE_HOOKED(symbol, ...) @symbol
+#define GSHARE_NVML(symbol, ...) @symbol
+#include "hook/symbols.def"
+TABLE
+          ) | sort)
 case "${SANITIZER_RUNTIME:-}" in *tsan*) exit 0 ;; esac # dlsym is left alone there
 if [ "$exported" != "$named" ]; then
     echo "exports.map differs from symbols.def:" >&2

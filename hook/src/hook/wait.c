@@ -17,6 +17,10 @@ CUresult cuCtxSynchronize(void) {
     WAIT(cuCtxSynchronize(), GSHARE_DONE_CONTEXT, NULL);
 }
 
+CUresult cuCtxSynchronize_v2(CUcontext context) {
+    WAIT(cuCtxSynchronize_v2(context), GSHARE_DONE_PART, NULL);
+}
+
 CUresult cuStreamSynchronize(CUstream stream) {
     WAIT(cuStreamSynchronize(stream), GSHARE_DONE_STREAM, stream);
 }

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "hook/gate.h"
 #include "hook/os.h"
 #include "hook/symbols.h"
 #include "hook/track_state.h"
@@ -12,9 +13,8 @@
 
 enum stage {
     NONE,
-    WAITED, /* the event before the wait is recorded */
-    OPEN,   /* and the gap after it has begun */
-    WHOLE,  /* and the event at its end is recorded, but not read yet */
+    BEGUN, /* the event after the last launch is recorded */
+    WHOLE, /* and the one before the next launch, but they are not read yet */
 };
 
 /* The gaps of this process. Under the gate's lock. */
@@ -22,8 +22,11 @@ static struct {
     uint32_t epoch;
     uint32_t working;    /* tracks with work of the epoch */
     uint64_t since_ns;   /* begin of the open gap; 0: none */
+    uint64_t until_ns;   /* end of the last gap */
+    uint64_t work_ns;    /* what usually lies between two gaps */
     int64_t total_ns;    /* closed gaps not yet deducted, and corrections of deducted ones */
     int64_t trailing_ns; /* of the gap that was open when the ends were marked */
+    bool ends_exactly;   /* and the event at its begin is there */
     int64_t lateness_ns; /* what a gap is longer than the host sees; learnt */
     bool has_lateness;
     uint64_t next_sample_ns;
@@ -34,13 +37,17 @@ static struct {
     struct gshare_track *track;
     int64_t seen_ns;   /* what the host saw of it */
     int64_t booked_ns; /* what was believed of it */
+    bool is_wanted;    /* the gap that has begun is to be a sample */
+    bool is_usual;     /* taken in its turn, not because it was suspect */
 } sample;
 
 void gshare_gap_begin_epoch(uint32_t epoch) {
     gaps.epoch = epoch;
     gaps.working = 0;
     gaps.since_ns = 0;
+    gaps.until_ns = 0;
     gaps.trailing_ns = 0;
+    gaps.ends_exactly = false;
     if (sample.stage != WHOLE)
         sample.stage = NONE;
 }
@@ -56,6 +63,25 @@ static bool is_sampled(const struct gshare_track *track) {
     return sample.track == track && sample.stage != NONE;
 }
 
+static uint64_t least(uint64_t left, uint64_t right) {
+    return left < right ? left : right;
+}
+
+/* A gap is sampled in its turn, or where the work before it took unusually long: the thread may
+ * have been off its CPU when the wait was over. Only the turns teach, and they are irregular:
+ * nothing that recurs may fall on them. */
+static void choose_sample(uint64_t now_ns) {
+    uint64_t work_ns = now_ns - gaps.until_ns, usual_ns = 2 * gaps.work_ns;
+    bool is_suspect = gaps.until_ns == 0 || work_ns > usual_ns;
+    sample.is_usual = !is_suspect && now_ns >= gaps.next_sample_ns;
+    sample.is_wanted = is_suspect || sample.is_usual;
+    if (gaps.until_ns != 0)
+        gaps.work_ns = gaps.work_ns - gaps.work_ns / SHARE +
+                       (gaps.work_ns ? least(work_ns, usual_ns) / SHARE : work_ns);
+    if (sample.is_usual)
+        gaps.next_sample_ns = now_ns + SAMPLE_NS / 2 + now_ns % SAMPLE_NS;
+}
+
 void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns) {
     if (track->working_epoch == 0 || track->working_epoch != gaps.epoch)
         return;
@@ -63,8 +89,7 @@ void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns) {
     if (--gaps.working > 0)
         return;
     gaps.since_ns = now_ns;
-    if (sample.stage == WAITED)
-        sample.stage = sample.track == track ? OPEN : NONE;
+    choose_sample(now_ns);
 }
 
 static bool elapsed_ns(CUevent from, CUevent to, int64_t *ns) {
@@ -81,8 +106,10 @@ static void read_sample(void) {
     if (!elapsed_ns(sample.track->gap_begin, sample.track->gap_end, &exact_ns))
         return;
     int64_t late_ns = exact_ns - sample.seen_ns;
-    gaps.lateness_ns += gaps.has_lateness ? (late_ns - gaps.lateness_ns) / SHARE : late_ns;
-    gaps.has_lateness = true;
+    if (sample.is_usual) {
+        gaps.lateness_ns += gaps.has_lateness ? (late_ns - gaps.lateness_ns) / SHARE : late_ns;
+        gaps.has_lateness = true;
+    }
     gaps.total_ns += exact_ns - sample.booked_ns;
     sample.stage = NONE;
 }
@@ -100,18 +127,16 @@ void gshare_gap_before_wait(struct gshare_track *track) {
         read_sample();
     if (sample.stage == WHOLE || gaps.working != 1 || track->working_epoch != gaps.epoch)
         return;
-    uint64_t now_ns = gshare_now_ns();
     sample.stage = NONE;
-    if (now_ns < gaps.next_sample_ns || !has_events(track) ||
+    if (!has_events(track) ||
         gshare_real.cuEventRecord(track->gap_begin, track->stream) != CUDA_SUCCESS)
         return;
-    gaps.next_sample_ns = now_ns + SAMPLE_NS;
     sample.track = track;
-    sample.stage = WAITED;
+    sample.stage = BEGUN;
 }
 
 void gshare_gap_after_wait(void) {
-    if (sample.stage == WAITED)
+    if (sample.stage == BEGUN && gaps.since_ns == 0)
         sample.stage = NONE;
 }
 
@@ -124,21 +149,25 @@ void gshare_gap_close(struct gshare_track *track) {
     if (gaps.since_ns == 0)
         return;
     uint64_t now_ns = gshare_now_ns();
-    if (sample.stage == OPEN && sample.track == track &&
+    if (sample.stage == BEGUN && sample.is_wanted && sample.track == track &&
         gshare_real.cuEventRecord(track->gap_end, track->stream) == CUDA_SUCCESS) {
         sample.seen_ns = (int64_t)(now_ns - gaps.since_ns);
         sample.booked_ns = believed_ns(gaps.since_ns, now_ns);
         sample.stage = WHOLE;
         uint64_t recorded_ns = gshare_now_ns(); /* the record itself came before the launch */
         gaps.total_ns += (int64_t)(recorded_ns - now_ns);
-    } else if (sample.stage == OPEN) {
+    } else if (sample.stage == BEGUN) {
         sample.stage = NONE;
     }
     gaps.total_ns += believed_ns(gaps.since_ns, now_ns);
     gaps.since_ns = 0;
+    gaps.until_ns = now_ns;
 }
 
+/* A thread that still waits may not have been woken yet: with the event it left, that shows. */
 void gshare_gap_mark_end(void) {
+    bool waits_alone = sample.stage == BEGUN && atomic_load(&gshare_gate.lane_count) == 1;
+    gaps.ends_exactly = waits_alone || (sample.stage == BEGUN && gaps.since_ns);
     gaps.trailing_ns = gaps.since_ns ? believed_ns(gaps.since_ns, gshare_now_ns()) : 0;
 }
 
@@ -152,8 +181,8 @@ uint64_t gshare_gap_deduct(uint64_t *used_ns) {
     int64_t exact_ns;
     if (sample.stage == WHOLE)
         read_sample();
-    if (gaps.trailing_ns > 0 && sample.stage == OPEN &&
-        elapsed_ns(sample.track->gap_begin, sample.track->end, &exact_ns) && exact_ns > 0)
+    if (gaps.ends_exactly && sample.stage == BEGUN && sample.track->has_end &&
+        elapsed_ns(sample.track->gap_begin, sample.track->end, &exact_ns))
         gaps.trailing_ns = exact_ns;
     *used_ns = less(*used_ns, gaps.trailing_ns);
     uint64_t busy_ns = less(*used_ns, gaps.total_ns);

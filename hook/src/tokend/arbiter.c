@@ -21,6 +21,7 @@ void gshare_arbiter_init(struct gshare_arbiter *a, uint64_t window_ns, uint64_t 
                          uint64_t now) {
     memset(a, 0, sizeof(*a));
     a->window_ns = window_ns;
+    a->percent_ns = window_ns / FULL_PERCENT;
     a->drain_timeout_ns = drain_timeout_ns;
     a->origin = a->halved_at = now;
 }

@@ -1,50 +1,61 @@
 /* The timetable: when a lease's slots begin, what right each gives, and how the grid slips. */
 #include "arbiter_state.h"
 
-static uint64_t slice_start(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return gshare_share(a, p->shape.slices[p->slice].start_percent);
+/* A slice of a round. */
+struct place {
+    uint64_t round;
+    uint32_t slice;
+};
+
+static struct place place_of(const struct gshare_party *p) {
+    return (struct place){.round = p->round, .slice = p->slice};
 }
 
-static uint64_t slice_width(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return gshare_share(a, p->shape.slices[p->slice].width_percent);
+static struct place place_after(const struct gshare_party *p) {
+    bool last = p->slice + 1 >= p->shape.slice_count;
+    return (struct place){.round = p->round + (last ? 1 : 0), .slice = last ? 0 : p->slice + 1};
+}
+
+/* The place of the slot after the open one, or of the one that is not open yet. */
+static struct place upcoming(const struct gshare_party *p) {
+    return p->open ? place_after(p) : place_of(p);
+}
+
+static uint64_t start_of(const struct gshare_arbiter *a, const struct gshare_party *p,
+                         struct place place) {
+    uint64_t start = gshare_share(a, p->shape.slices[place.slice].start_percent);
+    return a->origin + place.round * a->window_ns + start;
+}
+
+static uint64_t width_of(const struct gshare_arbiter *a, const struct gshare_party *p,
+                         struct place place) {
+    return gshare_share(a, p->shape.slices[place.slice].width_percent);
 }
 
 static void go_on(struct gshare_party *p) {
     p->open = false;
     p->punctual = false;
     p->right_ns = 0;
-    if (++p->slice >= p->shape.slice_count) {
-        p->slice = 0;
-        p->round++;
-    }
+    struct place next = place_after(p);
+    p->round = next.round;
+    p->slice = next.slice;
 }
 
 uint64_t gshare_tag(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return a->origin + p->round * a->window_ns + slice_start(a, p);
+    return start_of(a, p, place_of(p));
 }
 
 uint64_t gshare_place_end(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    return gshare_tag(a, p) + slice_width(a, p);
-}
-
-/* The slot after the open one, or the one that is not open yet. */
-static struct gshare_party upcoming(const struct gshare_party *p) {
-    struct gshare_party next = {.shape = p->shape, .round = p->round, .slice = p->slice};
-    if (p->open) {
-        go_on(&next);
-    }
-    return next;
+    return gshare_tag(a, p) + width_of(a, p, place_of(p));
 }
 
 uint64_t gshare_next_tag(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    struct gshare_party next = upcoming(p);
-    return gshare_tag(a, &next);
+    return start_of(a, p, upcoming(p));
 }
 
 /* What the upcoming slot will be worth, as far as the balance tells; 0 where it will be skipped. */
 uint64_t gshare_next_width(const struct gshare_arbiter *a, const struct gshare_party *p) {
-    struct gshare_party next = upcoming(p);
-    int64_t width = (int64_t)slice_width(a, &next);
+    int64_t width = (int64_t)width_of(a, p, upcoming(p));
     int64_t left = p->balance_ns - (p->right_ns > 0 ? p->right_ns : 0);
     int64_t worth = (left < 0 ? width + left : width) - (int64_t)p->prepaid_ns;
     return worth > gshare_skip_ns(a) ? (uint64_t)worth : 0;
@@ -96,7 +107,7 @@ static void skip_rounds(const struct gshare_arbiter *a, struct gshare_party *p, 
 
 static void open_one(const struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     int64_t quota = (int64_t)gshare_share(a, p->shape.request_percent);
-    int64_t width = (int64_t)slice_width(a, p);
+    int64_t width = (int64_t)width_of(a, p, place_of(p));
     p->owed_ns = p->balance_ns > 0 ? gshare_least(p->owed_ns, (uint64_t)p->balance_ns) : 0;
     p->balance_ns = (p->balance_ns < quota ? p->balance_ns : quota) + width;
     uint64_t given = gshare_least(p->prepaid_ns, (uint64_t)width);

@@ -76,6 +76,7 @@ struct gshare_party {
 
 struct gshare_arbiter {
     uint64_t window_ns;
+    uint64_t percent_ns; /* of the window */
     uint64_t drain_timeout_ns;
     uint64_t origin; /* start of round 0; slips move it */
     uint64_t halved_at;
@@ -95,7 +96,7 @@ struct gshare_arbiter {
 };
 
 static inline uint64_t gshare_share(const struct gshare_arbiter *a, uint32_t percent) {
-    return a->window_ns / FULL_PERCENT * percent;
+    return a->percent_ns * percent;
 }
 static inline int64_t gshare_skip_ns(const struct gshare_arbiter *a) {
     return (int64_t)(a->window_ns / 400);

@@ -7,77 +7,71 @@
 #include "hook/virtual.h"
 
 static bool take(enum gshare_charge charge, uint64_t bytes) {
-  if (gshare_account_take(charge, bytes))
-    return true;
-  bool pools = gshare_pool_reclaim(), graphs = gshare_graph_memory_reclaim();
-  return (pools || graphs) && gshare_account_take(charge, bytes);
+    if (gshare_account_take(charge, bytes))
+        return true;
+    bool pools = gshare_pool_reclaim(), graphs = gshare_graph_memory_reclaim();
+    return (pools || graphs) && gshare_account_take(charge, bytes);
 }
 
-enum gshare_verdict gshare_allocate_request(enum gshare_charge charge,
-                                            uint64_t bytes) {
-  switch (gshare_guest_start()) {
-  case GSHARE_GUEST_LEASED:
-    return take(charge, bytes) ? GSHARE_COUNTED : GSHARE_DENIED;
-  case GSHARE_GUEST_REFUSED:
-    return GSHARE_REFUSED;
-  default:
-    return GSHARE_PASS;
-  }
+enum gshare_verdict gshare_allocate_request(enum gshare_charge charge, uint64_t bytes) {
+    switch (gshare_guest_start()) {
+    case GSHARE_GUEST_LEASED:
+        return take(charge, bytes) ? GSHARE_COUNTED : GSHARE_DENIED;
+    case GSHARE_GUEST_REFUSED:
+        return GSHARE_REFUSED;
+    default:
+        return GSHARE_PASS;
+    }
 }
 
 CUresult gshare_allocate_error(enum gshare_verdict verdict) {
-  return verdict == GSHARE_DENIED ? CUDA_ERROR_OUT_OF_MEMORY
-                                  : CUDA_ERROR_NOT_PERMITTED;
+    return verdict == GSHARE_DENIED ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_NOT_PERMITTED;
 }
 
-/* Memory of a pool belongs to its device, all other to the context in which it
- * was allocated. */
+/* Memory of a pool belongs to its device, all other to the context in which it was allocated. */
 static uint16_t context_of(enum gshare_charge charge) {
-  CUcontext context = NULL;
-  if (charge == GSHARE_CHARGE_POOL ||
-      gshare_real.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
-    return 0;
-  return gshare_account_context(context);
+    CUcontext context = NULL;
+    if (charge == GSHARE_CHARGE_POOL || gshare_real.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
+        return 0;
+    return gshare_account_context(context);
 }
 
-CUresult gshare_allocate_settle(enum gshare_verdict verdict, CUresult result,
-                                uint64_t key, enum gshare_charge charge,
-                                uint64_t bytes) {
-  if (verdict != GSHARE_COUNTED)
+CUresult gshare_allocate_settle(enum gshare_verdict verdict, CUresult result, uint64_t key,
+                                enum gshare_charge charge, uint64_t bytes) {
+    if (verdict != GSHARE_COUNTED)
+        return result;
+    struct gshare_held held = {.charge = charge, .bytes = bytes};
+    if (result != CUDA_SUCCESS) {
+        gshare_account_give(charge, bytes);
+        return result;
+    }
+    held.context = context_of(charge);
+    gshare_account_remember(GSHARE_HELD_ADDRESS, key, held);
     return result;
-  struct gshare_held held = {.charge = charge, .bytes = bytes};
-  if (result != CUDA_SUCCESS) {
-    gshare_account_give(charge, bytes);
-    return result;
-  }
-  held.context = context_of(charge);
-  gshare_account_remember(GSHARE_HELD_ADDRESS, key, held);
-  return result;
 }
 
 bool gshare_allocate_recall(uint64_t key, struct gshare_held *held) {
-  *held = (struct gshare_held){0};
-  return gshare_guest_start() == GSHARE_GUEST_LEASED &&
-         gshare_account_recall(GSHARE_HELD_ADDRESS, key, held);
+    *held = (struct gshare_held){0};
+    return gshare_guest_start() == GSHARE_GUEST_LEASED &&
+           gshare_account_recall(GSHARE_HELD_ADDRESS, key, held);
 }
 
-CUresult gshare_allocate_freed(bool known, CUresult result, uint64_t key,
-                               struct gshare_held held) {
-  if (known && result == CUDA_SUCCESS)
-    gshare_account_give(held.charge, held.bytes);
-  else if (known)
-    gshare_account_remember(GSHARE_HELD_ADDRESS, key, held);
-  return result;
+CUresult gshare_allocate_freed(bool known, CUresult result, uint64_t key, struct gshare_held held) {
+    if (known && result == CUDA_SUCCESS)
+        gshare_account_give(held.charge, held.bytes);
+    else if (known)
+        gshare_account_remember(GSHARE_HELD_ADDRESS, key, held);
+    return result;
 }
 
 void gshare_allocate_refresh(void) {
-  gshare_pool_refresh();
-  gshare_graph_memory_refresh();
+    gshare_pool_refresh();
+    gshare_graph_memory_refresh();
 }
 
 void gshare_allocate_forget(void) {
-  gshare_pool_forget();
-  gshare_graph_memory_forget();
-  gshare_virtual_forget();
-  gshare_import_forget();
+    gshare_pool_forget();
+    gshare_graph_memory_forget();
+    gshare_virtual_forget();
+    gshare_import_forget();
 }

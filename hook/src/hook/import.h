@@ -1,5 +1,4 @@
-/* Memory that another process or another API owns: counted apart, since its
- * owner is charged. */
+/* Memory that another process or another API owns: counted apart, since its owner is charged. */
 #ifndef GSHARE_IMPORT_H
 #define GSHARE_IMPORT_H
 

@@ -13,8 +13,11 @@
 #include <unistd.h>
 
 #include "hook/account.h"
+#include "hook/limits.h"
 #include "hook/os.h"
 
+#define LIMITS_TRIES 50
+#define LIMITS_NAP_US 200
 #define WELCOME_WAIT_MS 500 /* a daemon that accepts but does not answer counts as away */
 
 struct gshare_session gshare_session = {
@@ -22,12 +25,6 @@ struct gshare_session gshare_session = {
 
 static bool is_ours(const struct gshare_header *header) {
     return header->magic == GSHARE_MAGIC && header->version == GSHARE_WIRE_VERSION;
-}
-
-static bool are_sane(const struct gshare_limits *limits) {
-    return is_ours(&limits->header) && limits->quota_request_percent >= 1 &&
-           limits->quota_request_percent <= 100 && limits->window_us > 0 &&
-           limits->slice_count <= GSHARE_MAX_SLICES;
 }
 
 /* Maps `bytes` of a page, at `place` where one is given: readers of an earlier mapping go on. */
@@ -62,18 +59,25 @@ static int map_named(const char *name, size_t bytes, bool writable, void **place
     return error;
 }
 
+/* A page that is being written is whole in a moment. */
+static int read_limits(void) {
+    int error = -EAGAIN;
+    for (int tries = 0; error == -EAGAIN && tries < LIMITS_TRIES; tries++) {
+        if (tries > 0)
+            usleep(LIMITS_NAP_US);
+        error = gshare_limits_read(gshare_session.directory);
+    }
+    return error == -EAGAIN ? -EBADMSG : error;
+}
+
 int gshare_session_open(const char *directory) {
     struct gshare_session *s = &gshare_session;
     s->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->directory < 0)
         return -errno;
-    void *limits = NULL;
-    int error = map_named("limits", sizeof *s->limits, false, &limits);
-    s->limits = limits;
+    int error = read_limits();
     if (error)
         return error;
-    if (!are_sane(s->limits))
-        return -EBADMSG;
     s->grant_page = reserve(sizeof *s->grant_page);
     s->counters = reserve(sizeof *s->counters);
     s->doorbell = reserve(sizeof *s->doorbell);
@@ -183,14 +187,13 @@ void gshare_session_forget(void) {
     gshare_session_drop();
     if (s->directory >= 0)
         close(s->directory);
-    if (s->limits)
-        munmap((void *)s->limits, sizeof *s->limits);
     if (s->grant_page)
         munmap(s->grant_page, sizeof *s->grant_page);
     if (s->counters)
         munmap(s->counters, sizeof *s->counters);
     if (s->doorbell)
         munmap(s->doorbell, sizeof *s->doorbell);
+    gshare_limits_forget();
     *s = (struct gshare_session){.socket = -1, .directory = -1, .slot_index = -1};
     atomic_store(&s->slot, &s->own_slot);
 }

@@ -9,12 +9,12 @@
 /* The grant in force is read through a pointer: to the daemon's page, or, while the daemon is away,
  * to one of our own that the watcher writes by the timetable. */
 struct gshare_session {
-    const struct gshare_limits *limits; /* immutable after gshare_session_open */
-    struct gshare_grant *grant_page;    /* daemon's; read-only mapping, replaced in place */
-    struct gshare_counters *counters;   /* replaced in place */
-    struct gshare_doorbell *doorbell;   /* replaced in place */
-    struct gshare_grant own_grant;      /* written by the watcher */
-    struct gshare_slot own_slot;        /* counts while there is no slot in the page */
+    const struct gshare_limits *_Atomic limits; /* in force; replaced as a whole (limits.h) */
+    struct gshare_grant *grant_page;            /* daemon's; read-only mapping, replaced in place */
+    struct gshare_counters *counters;           /* replaced in place */
+    struct gshare_doorbell *doorbell;           /* replaced in place */
+    struct gshare_grant own_grant;              /* written by the watcher */
+    struct gshare_slot own_slot;                /* counts while there is no slot in the page */
     _Atomic(struct gshare_slot *) slot; /* written by the watcher, under the account's lock */
     _Atomic bool is_connected;          /* written by the watcher, and at the start */
     int socket;                         /* -1: none; watcher's */
@@ -23,7 +23,7 @@ struct gshare_session {
 };
 extern struct gshare_session gshare_session;
 
-/* Maps the limits and connects if a daemon listens. Returns 0, -EBADMSG for a page that is none,
+/* Reads the limits and connects if a daemon listens. Returns 0, -EBADMSG for a page that is none,
  * or what the system said. A daemon that is away is no error. */
 int gshare_session_open(const char *directory);
 

@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "hook/gate.h"
+#include "hook/limits.h"
 #include "hook/os.h"
-#include "hook/pace.h"
+#include "hook/own_grant.h"
 #include "hook/session.h"
 #include "hook/symbols.h"
 #include "hook/track.h"
@@ -19,14 +20,11 @@
 #define RECONNECT_NS (100 * GSHARE_NS_PER_MS)
 #define NEVER UINT64_MAX
 #define STACK_BYTES (256 * 1024)
-#define OWN_EPOCHS (1u << 31) /* our own grants are numbered apart from a daemon's */
 
 /* The thread's own, but for rouse_fd: written before it starts. */
 static int rouse_fd = -1;
-static uint32_t own_epoch;
-static uint64_t own_debt_ns;     /* overrun of own grants, taken from the next opening */
-static uint64_t own_opened_ns;   /* start of the opening used last */
 static uint64_t next_connect_ns; /* while the daemon is away */
+static uint64_t next_limits_ns;
 
 /* What the watcher knows of an epoch's idleness. */
 struct quiet {
@@ -34,6 +32,14 @@ struct quiet {
     bool has_ends;     /* end events stand after the last launch */
     bool was_complete; /* and were complete a tick ago */
 };
+
+/* Limits that the node has changed are in force within a window. */
+static void follow_limits(uint64_t now_ns) {
+    if (now_ns < next_limits_ns)
+        return;
+    gshare_limits_read(gshare_session.directory);
+    next_limits_ns = now_ns + gshare_session.limits->window_us * GSHARE_NS_PER_US * 3 / 4;
+}
 
 static uint64_t tick_ns(void) {
     return gshare_session.limits->window_us * GSHARE_NS_PER_US / TICKS_A_WINDOW;
@@ -105,6 +111,7 @@ static bool guard(uint32_t epoch) {
             return false;
         if (now_ns >= look_ns) {
             look_ns = now_ns + tick;
+            follow_limits(now_ns);
             if (is_idle(&quiet, epoch))
                 return true;
             continue;
@@ -140,47 +147,6 @@ static void close_and_drain(bool was_idle) {
     gshare_session_ring();
 }
 
-/* After an own grant: books its overrun, and offers the rest of an opening that lay idle. */
-static void end_own_grant(void) {
-    struct gshare_grant *own = &gshare_session.own_grant;
-    uint64_t now_ns = gshare_now_ns(), deadline_ns = atomic_load(&own->deadline_ns);
-    if (now_ns < deadline_ns) {
-        atomic_store(&own->epoch, OWN_EPOCHS | ++own_epoch);
-        gshare_futex_wake_all(&own->epoch);
-        return;
-    }
-    own_debt_ns += now_ns - deadline_ns;
-    atomic_store(&own->epoch, 0);
-}
-
-/* Opens the own grant where the timetable says so. Returns when to look again. */
-static uint64_t pace(uint64_t now_ns) {
-    struct gshare_grant *own = &gshare_session.own_grant;
-    if (atomic_load(&own->epoch) != 0) {
-        uint64_t deadline_ns = atomic_load(&own->deadline_ns);
-        if (now_ns < deadline_ns)
-            return deadline_ns;
-        atomic_store(&own->epoch, 0);
-    }
-    struct gshare_opening opening = gshare_pace_next(gshare_session.limits, now_ns);
-    if (opening.start_ns == own_opened_ns)
-        return opening.end_ns;
-    uint64_t start_ns = opening.start_ns + own_debt_ns;
-    if (start_ns >= opening.end_ns) { /* the debt takes the whole opening */
-        own_debt_ns -= opening.end_ns - opening.start_ns;
-        own_opened_ns = opening.start_ns;
-        return opening.end_ns;
-    }
-    if (now_ns < start_ns)
-        return start_ns;
-    own_debt_ns = 0;
-    own_opened_ns = opening.start_ns;
-    atomic_store(&own->deadline_ns, opening.end_ns);
-    atomic_store(&own->epoch, OWN_EPOCHS | ++own_epoch);
-    gshare_futex_wake_all(&own->epoch);
-    return opening.end_ns;
-}
-
 /* Moves the gate to the grants of the daemon, or of our own. Only while the gate is closed. */
 static void follow(struct gshare_grant *page) {
     gshare_gate_lock();
@@ -199,7 +165,7 @@ static void meet_daemon(uint64_t now_ns) {
 
 static void lose_daemon(void) {
     gshare_session_drop();
-    atomic_store(&gshare_session.own_grant.epoch, 0);
+    gshare_own_grant_begin();
     next_connect_ns = gshare_now_ns();
     follow(&gshare_session.own_grant);
 }
@@ -232,22 +198,23 @@ static bool sleep_until(uint64_t until_ns) {
     return count != 0;
 }
 
+static uint64_t least(uint64_t left, uint64_t right) {
+    return left < right ? left : right;
+}
+
 static void wait_closed(void) {
-    uint64_t now_ns = gshare_now_ns(), until_ns = NEVER;
-    if (is_own()) {
-        if (now_ns >= next_connect_ns)
-            meet_daemon(now_ns);
-        if (is_own()) {
-            until_ns = pace(now_ns);
-            until_ns = until_ns < next_connect_ns ? until_ns : next_connect_ns;
-        }
-    } else if (is_unsure()) {
-        until_ns = now_ns + tick_ns();
-    }
-    bool was_called = sleep_until(until_ns);
+    uint64_t now_ns = gshare_now_ns();
+    follow_limits(now_ns);
+    if (is_own() && now_ns >= next_connect_ns)
+        meet_daemon(now_ns);
+    uint64_t until_ns = next_limits_ns;
+    uint64_t stop_ns = !is_own() && is_unsure() ? now_ns + tick_ns() : NEVER;
+    if (is_own())
+        until_ns = least(least(gshare_own_grant_pace(now_ns), next_connect_ns), until_ns);
+    bool was_called = sleep_until(least(until_ns, stop_ns));
     if (!is_own() && gshare_session_is_lost())
         lose_daemon();
-    else if (!was_called && !is_own())
+    else if (!was_called && gshare_now_ns() >= stop_ns)
         stop_wanting();
 }
 
@@ -263,7 +230,7 @@ static void *watch(void *unused) {
         }
         close_and_drain(guard((uint32_t)joined));
         if (is_own())
-            end_own_grant();
+            gshare_own_grant_end();
     }
     return NULL;
 }

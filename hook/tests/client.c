@@ -11,23 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fake_libcuda.h"
-#include "hook/driver_api.h"
-
-#define GSHARE_LAUNCH(symbol, base, since, streams, stream, weight, PARAMS, ARGS)                  \
-    CUresult symbol PARAMS;
-#define GSHARE_HOOKED(symbol, base, since, streams, PARAMS) CUresult symbol PARAMS;
-#include "hook/symbols.def"
-CUresult cuStreamCreate(CUstream *stream, unsigned int flags);
-CUresult cuStreamBeginCapture_v2(CUstream stream, int mode);
-
-#define EXPECT(claim)                                                                              \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "client: %s:%d: not so: %s\n", __func__, __LINE__, #claim);            \
-            return 1;                                                                              \
-        }                                                                                          \
-    } while (0)
+#include "client.h"
 
 typedef CUresult kernel_launcher(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned,
                                  unsigned, unsigned, CUstream, void **, void **);
@@ -46,13 +30,13 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-static int open_context(void) {
+int client_open_context(void) {
     CUcontext context;
     return cuCtxCreate_v2(&context, 0, 0);
 }
 
 static int launches(const char *count) {
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     for (int i = atoi(count); i > 0; i--) {
         errno = 77;
         EXPECT(launch(NULL) == 0);
@@ -72,18 +56,19 @@ static int for_time(const char *ms, CUstream stream, int synchronises) {
 }
 
 static int saturates(const char *ms) {
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     return for_time(ms, NULL, 0);
 }
 
 static int synchronises(const char *ms) {
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     return for_time(ms, NULL, 1);
 }
 
 static void *saturate_own_stream(void *ms) {
     CUstream stream;
-    if (open_context() != 0 || cuStreamCreate(&stream, 0) != 0 || for_time(ms, stream, 0) != 0)
+    if (client_open_context() != 0 || cuStreamCreate(&stream, 0) != 0 ||
+        for_time(ms, stream, 0) != 0)
         return ms;
     return cuStreamDestroy_v2(stream) == 0 ? NULL : ms;
 }
@@ -102,13 +87,13 @@ static int threads(const char *ms) {
 }
 
 static int idles(const char *ms) {
-    EXPECT(open_context() == 0 && launch(NULL) == 0);
+    EXPECT(client_open_context() == 0 && launch(NULL) == 0);
     usleep((useconds_t)atoi(ms) * 1000);
     return 0;
 }
 
 static int graph_and_kernel(const char *ms) {
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     uint64_t end_ns = now_ns() + strtoull(ms, NULL, 10) * 1000000;
     while (now_ns() < end_ns)
         EXPECT(cuGraphLaunch((CUgraphExec)8, NULL) == 0);
@@ -118,7 +103,7 @@ static int graph_and_kernel(const char *ms) {
 static int captures(const char *unused) {
     (void)unused;
     CUstream stream;
-    EXPECT(open_context() == 0 && cuStreamCreate(&stream, 0) == 0);
+    EXPECT(client_open_context() == 0 && cuStreamCreate(&stream, 0) == 0);
     EXPECT(cuStreamBeginCapture_v2(stream, 0) == 0);
     for (int i = 0; i < 100; i++)
         EXPECT(launch(stream) == 0);
@@ -160,41 +145,17 @@ static int routes(const char *unused) {
     EXPECT(cuGetProcAddress("cuInit", &other, 12000, 0) == 0);
     EXPECT(dladdr(other, &info) && strstr(info.dli_fname, "libcuda"));
 
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     EXPECT(launch_by(asked, NULL) == 0 && launch_by(twin, NULL) == 0);
     EXPECT(fake_stats()->launches == 2 && fake_stats()->twin_launches == 1);
-    return 0;
-}
-
-static int memory(const char *unused) {
-    (void)unused;
-    size_t free_bytes, total;
-    CUdeviceptr first, second, third = 4711;
-    EXPECT(cuMemAlloc_v2(&first, 600 << 20) == 0);
-    EXPECT(cuMemAlloc_v2(&third, 600 << 20) == CUDA_ERROR_OUT_OF_MEMORY && third == 4711);
-    EXPECT(fake_stats()->allocations == 1); /* the driver was not asked */
-    EXPECT(cuMemAlloc_v2(&third, 0) == CUDA_ERROR_INVALID_VALUE);
-    EXPECT(cuMemAlloc_v2(&second, 424 << 20) == 0);
-    EXPECT(cuMemGetInfo_v2(&free_bytes, &total) == 0);
-    EXPECT(free_bytes == 0 && total == 1 << 30);
-    EXPECT(cuMemFree_v2(first | 1) == CUDA_ERROR_INVALID_VALUE);
-    EXPECT(cuMemFree_v2(first) == 0 && cuMemFree_v2(first) == 0);
-    EXPECT(cuMemGetInfo_v2(&free_bytes, &total) == 0 && free_bytes == 600 << 20);
-    EXPECT(cuDeviceTotalMem_v2(&total, 0) == 0 && total == 1 << 30);
-    CUmemGenericAllocationHandle handle;
-    CUmemAllocationProp property = {.location.type = CU_MEM_LOCATION_TYPE_DEVICE};
-    EXPECT(cuMemCreate(&handle, 600 << 20, &property, 0) == 0);
-    EXPECT(cuMemAlloc_v2(&third, 1) == CUDA_ERROR_OUT_OF_MEMORY);
-    EXPECT(cuMemRelease(handle) == 0 && cuMemAlloc_v2(&third, SIZE_MAX) == 2);
-    EXPECT(cuMemFree_v2(second) == 0);
-    EXPECT(cuMemGetInfo_v2(&free_bytes, &total) == 0 && free_bytes == 1 << 30);
     return 0;
 }
 
 static int forks(const char *unused) {
     (void)unused;
     CUdeviceptr address;
-    EXPECT(open_context() == 0 && launch(NULL) == 0 && cuMemAlloc_v2(&address, 1 << 20) == 0);
+    EXPECT(client_open_context() == 0 && launch(NULL) == 0 &&
+           cuMemAlloc_v2(&address, 1 << 20) == 0);
     pid_t child = fork();
     if (child == 0) {
         size_t free_bytes, total;
@@ -228,7 +189,7 @@ static int inert(const char *count) {
 
 /* Prints ns a launch and ns an allocation with its free, the least of several runs. */
 static int speed(const char *count) {
-    EXPECT(open_context() == 0);
+    EXPECT(client_open_context() == 0);
     CUdeviceptr address;
     double best_launch = 1e9, best_memory = 1e9;
     for (int round = 0; round < 40; round++) {
@@ -258,12 +219,11 @@ int main(int count, char **arguments) {
     } scenarios[] = {
         {"launches", launches}, {"saturates", saturates}, {"synchronises", synchronises},
         {"threads", threads},   {"idles", idles},         {"graphs", graph_and_kernel},
-        {"captures", captures}, {"routes", routes},       {"memory", memory},
-        {"forks", forks},       {"refused", refused},     {"inert", inert},
-        {"speed", speed},
+        {"captures", captures}, {"routes", routes},       {"forks", forks},
+        {"refused", refused},   {"inert", inert},         {"speed", speed},
     };
     for (size_t i = 0; count == 3 && i < sizeof scenarios / sizeof scenarios[0]; i++)
         if (strcmp(arguments[1], scenarios[i].name) == 0)
             return scenarios[i].run(arguments[2]);
-    return 2;
+    return count == 3 ? client_memory(arguments[1]) : 2;
 }

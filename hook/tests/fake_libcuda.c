@@ -176,6 +176,10 @@ CUresult cuStreamSynchronize(CUstream stream) {
     return CUDA_SUCCESS;
 }
 
+CUresult cuStreamQuery(CUstream stream) {
+    return now_ns() >= stream_of(stream, 0)->end_ns ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
 CUresult cuCtxSynchronize(void) {
     sleep_until(legacy_stream.end_ns);
     return CUDA_SUCCESS;

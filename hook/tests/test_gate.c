@@ -210,12 +210,6 @@ static void routes_all_lead_to_the_hook(void) {
     CHECK(lease_finish(&lease, lease_run(&lease, "routes", "")) == 0);
 }
 
-static void memory_is_capped_with_the_drivers_own_errors(void) {
-    lease.limits->memory_limit_bytes = 1ull << 30;
-
-    CHECK(lease_join(lease_run(&lease, "memory", "")) == 0);
-}
-
 static void without_a_lease_the_hook_is_inert(void) {
     struct lease inert = lease;
     inert.directory[0] = 0;
@@ -247,7 +241,6 @@ int main(int count, char **arguments) {
         TEST(forked_child_starts_anew),
         TEST(corrupt_limits_refuse_everything),
         TEST(routes_all_lead_to_the_hook),
-        TEST(memory_is_capped_with_the_drivers_own_errors),
         TEST(without_a_lease_the_hook_is_inert),
     };
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {

@@ -1,15 +1,19 @@
 # The fake driver and the program that uses it; tests link support_*.c too.
 FAKE    := $(OUT)/tests/fake/libcuda.so.1
-CLIENT  := $(OUT)/tests/client
+CLIENT  := $(OUT)/tests/client $(OUT)/tests/gate_client
 SUPPORT := $(wildcard tests/support_*.c)
 
-$(FAKE): tests/fake_libcuda.c tests/fake_libcuda.h src/hook/driver_api.h $(OBJ)/flags
-	$(link)
-	$(CC) $(FLAGS) $(INCLUDE) -Itests -shared -Wl,-soname,libcuda.so.1 -o $@ $<
+FAKE_C   := tests/fake_libcuda.c tests/fake_memory.c
+CLIENT_C := tests/client.c tests/client_memory.c
 
-$(CLIENT): tests/client.c $(FAKE) src/hook/symbols.def
+$(FAKE): $(FAKE_C) tests/fake_libcuda.h src/hook/driver_api.h $(OBJ)/flags
 	$(link)
-	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $< $(FAKE) -Wl,--unresolved-symbols=ignore-all -ldl
+	$(CC) $(FLAGS) $(INCLUDE) -Itests -shared -Wl,-soname,libcuda.so.1 -o $@ $(FAKE_C)
+
+$(CLIENT): $(CLIENT_C) tests/client.h $(FAKE) $(wildcard src/hook/*.def)
+	$(link)
+	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $(CLIENT_C) $(FAKE) \
+	    -Wl,--unresolved-symbols=ignore-all -ldl
 
 $(TEST_BIN): $(SUPPORT) tests/lease.h | $(CLIENT)
 

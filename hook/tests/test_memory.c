@@ -1,0 +1,90 @@
+/* The memory account: what a client under the hook may take, and what the lease's page shows. Run
+ * with OUT set: OUT/tests/test_memory [test]. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lease.h"
+
+#define MIB (1ull << 20)
+
+static struct lease lease;
+
+static struct gshare_slot *slot(void) {
+    return &lease.counters->slots[0];
+}
+
+static void run(const char *scenario) {
+    CHECK(lease_join(lease_run(&lease, scenario, "")) == 0);
+}
+
+static void memory_is_capped_with_the_drivers_own_errors(void) {
+    run("capped");
+}
+
+static void pitch_that_the_driver_chose_counts(void) {
+    run("pitched");
+}
+
+static void arrays_and_mipmaps_count_by_their_shape(void) {
+    run("arrays");
+}
+
+static void physical_memory_counts_until_its_last_handle_and_mapping_are_gone(void) {
+    run("maps");
+}
+
+static void pinned_and_imported_memory_are_counted_apart(void) {
+    run("apart");
+
+    CHECK(slot()->memory_bytes == 0);
+    CHECK(slot()->host_bytes == 10 * MIB);
+    CHECK(slot()->imported_bytes == 96 * MIB);
+}
+
+static void what_a_raised_pool_keeps_counts_and_is_trimmed_on_need(void) {
+    run("pools");
+}
+
+static void memory_of_graphs_counts_by_its_peak_until_it_is_trimmed(void) {
+    run("graph_memory");
+}
+
+static void captured_allocations_are_not_allocations(void) {
+    run("captured_memory");
+}
+
+static void memory_goes_with_its_context(void) {
+    run("contexts");
+
+    CHECK(slot()->memory_bytes == 0);
+}
+
+int main(int count, char **arguments) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+#define TEST(name) {#name, name}
+        TEST(memory_is_capped_with_the_drivers_own_errors),
+        TEST(pitch_that_the_driver_chose_counts),
+        TEST(arrays_and_mipmaps_count_by_their_shape),
+        TEST(physical_memory_counts_until_its_last_handle_and_mapping_are_gone),
+        TEST(pinned_and_imported_memory_are_counted_apart),
+        TEST(what_a_raised_pool_keeps_counts_and_is_trimmed_on_need),
+        TEST(memory_of_graphs_counts_by_its_peak_until_it_is_trimmed),
+        TEST(captured_allocations_are_not_allocations),
+        TEST(memory_goes_with_its_context),
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
+            continue;
+        lease_make(&lease);
+        lease_serve(&lease);
+        tests[i].run();
+        lease_remove(&lease);
+        printf("ok %s\n", tests[i].name);
+        fflush(stdout);
+    }
+    return 0;
+}

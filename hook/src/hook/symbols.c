@@ -108,26 +108,79 @@ const struct gshare_nvml *gshare_symbols_nvml(void) {
     return &nvml;
 }
 
+/* Rows by symbol and by base name: a client looks up some five hundred names at its start. An entry
+ * is the number of a row plus 1; rows of one base are chained. Written under index_once. */
+#define BUCKETS 1024
+_Static_assert(ROWS * 2 < BUCKETS, "the index is at most half full");
+
+struct index {
+    uint16_t by_symbol[BUCKETS];
+    uint16_t by_base[BUCKETS];
+    uint16_t next_of_base[ROWS];
+};
+static struct index names;
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+/* FNV-1a. */
+static size_t bucket_of(const char *name) {
+    uint32_t hash = 2166136261u;
+    for (; *name; name++)
+        hash = (hash ^ (uint8_t)*name) * 16777619u;
+    return (hash ^ hash >> 15) % BUCKETS;
+}
+
+/* Returns where a name stands, or would. */
+static uint16_t *place_of_symbol(const char *symbol) {
+    size_t at = bucket_of(symbol);
+    while (names.by_symbol[at] && strcmp(rows[names.by_symbol[at] - 1].symbol, symbol) != 0)
+        at = (at + 1) % BUCKETS;
+    return &names.by_symbol[at];
+}
+
+static uint16_t *place_of_base(const char *base) {
+    size_t at = bucket_of(base);
+    while (names.by_base[at] && strcmp(rows[names.by_base[at] - 1].base, base) != 0)
+        at = (at + 1) % BUCKETS;
+    return &names.by_base[at];
+}
+
+static void fill_index(void) {
+    for (uint16_t i = 0; i < ROWS; i++) {
+        uint16_t *base = place_of_base(rows[i].base);
+        *place_of_symbol(rows[i].symbol) = (uint16_t)(i + 1);
+        names.next_of_base[i] = *base;
+        *base = (uint16_t)(i + 1);
+    }
+}
+
 void *gshare_symbols_hook(const char *symbol) {
     if (strncmp(symbol, "cu", 2) != 0 && strncmp(symbol, "nvml", 4) != 0)
         return NULL;
-    for (size_t i = 0; i < ROWS; i++)
-        if (strcmp(rows[i].symbol, symbol) == 0)
-            return rows[i].hook;
-    return NULL;
+    pthread_once(&index_once, fill_index);
+    uint16_t row = *place_of_symbol(symbol);
+    return row ? rows[row - 1].hook : NULL;
+}
+
+static const struct row *first_of_base(const char *base) {
+    pthread_once(&index_once, fill_index);
+    uint16_t row = *place_of_base(base);
+    return row ? &rows[row - 1] : NULL;
+}
+
+static const struct row *next_of_base(const struct row *row) {
+    uint16_t next = names.next_of_base[row - rows];
+    return next ? &rows[next - 1] : NULL;
 }
 
 /* The rule of cuGetProcAddress: the newest version not above the one asked; where the flag asks for
  * it, the per-thread twin, if that version has one. */
 static const struct row *by_rule(const char *base, int version, bool per_thread) {
     const struct row *best = NULL;
-    for (size_t i = 0; i < ROWS; i++) {
-        const struct row *row = &rows[i];
-        if ((row->streams == GSHARE_THREAD && !per_thread) || row->since > version ||
-            strcmp(row->base, base) != 0)
+    for (const struct row *row = first_of_base(base); row; row = next_of_base(row)) {
+        if ((row->streams == GSHARE_THREAD && !per_thread) || row->since > version)
             continue;
-        bool is_newer = !best || row->since > best->since;
-        if (is_newer || (row->since == best->since && row->streams == GSHARE_THREAD))
+        bool is_twin = row->streams == GSHARE_THREAD;
+        if (!best || row->since > best->since || (row->since == best->since && is_twin))
             best = row;
     }
     return best;
@@ -141,19 +194,16 @@ static bool is_another_version(void *answer) {
 }
 
 void *gshare_symbols_versioned(const char *base, int version, uint64_t flags, void *answer) {
-    bool is_known = false;
-    for (size_t i = 0; i < ROWS; i++) {
-        if (!rows[i].real || strcmp(rows[i].base, base) != 0)
-            continue;
-        is_known = true;
-        if (*rows[i].real == answer)
-            return rows[i].hook;
-    }
-    if (!is_known || is_another_version(answer))
+    for (const struct row *row = first_of_base(base); row; row = next_of_base(row))
+        if (row->real && *row->real == answer)
+            return row->hook;
+    if (!first_of_base(base) || is_another_version(answer))
         return NULL;
     bool per_thread = flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
     const struct row *row = by_rule(base, version, per_thread);
-    if (row && *row->real == row->missing)
+    if (!row || !row->real)
+        return NULL;
+    if (*row->real == row->missing)
         *row->real = answer;
-    return row ? row->hook : NULL;
+    return row->hook;
 }

@@ -1,6 +1,6 @@
 """Control of the simulated GPU: make one, run programs on it, and read what really ran."""
 
-from .counters import Account, GpuCounters
+from .counters import Account, GpuCounters, Span, Spans
 from .errors import SimulatedGpuError
 from .node import SimulatedGpu, SimulatedNode
 from .profile import profiles
@@ -14,6 +14,8 @@ __all__ = [
     "SimulatedGpu",
     "SimulatedGpuError",
     "SimulatedNode",
+    "Span",
+    "Spans",
     "Topology",
     "profiles",
 ]

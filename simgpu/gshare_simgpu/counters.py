@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Account:
     """What the processes of one label have used since the GPU was made; it outlives them.
 
-    `memory_bytes` and `processes` are of now.
+    `memory_bytes`, `host_bytes` and `processes` are of now.
     """
 
     label: str
@@ -24,6 +24,8 @@ class Account:
     kernels: int
     """Kernels queued, those of graphs included."""
     memory_bytes: int
+    host_bytes: int
+    """Memory of the host that its processes have pinned."""
     processes: int
 
 
@@ -47,4 +49,34 @@ class GpuCounters:
     def account(self, label: str) -> Account:
         """Return the account of `label`, all zero where it never ran."""
         found = (account for account in self.accounts if account.label == label)
-        return next(found, Account(label, 0, 0, 0, 0, 0, 0, 0, 0))
+        return next(found, Account(label, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which kernels of one label ran without a gap, by CLOCK_MONOTONIC.
+
+    The end of what still runs is now. A token's hand-over is the gap between one label's span and
+    the next label's.
+    """
+
+    label: str
+    begin_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Spans in the order in which they began; `next_number` is where to read on.
+
+    A GPU keeps the last 65,536, so `first_number` is later than what was asked for where older
+    ones are gone.
+    """
+
+    first_number: int
+    spans: tuple[Span, ...]
+
+    @property
+    def next_number(self) -> int:
+        """The number behind the last span that was read."""
+        return self.first_number + len(self.spans)

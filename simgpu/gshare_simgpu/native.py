@@ -4,10 +4,11 @@ import ctypes
 import os
 from pathlib import Path
 
-from .counters import Account, GpuCounters
+from .counters import Account, GpuCounters, Span, Spans
 from .errors import SimulatedGpuError
 
 _MAX_ACCOUNTS = 1024
+_MAX_SPANS = 1 << 16
 _u64 = ctypes.c_uint64
 
 
@@ -33,7 +34,17 @@ class _Account(ctypes.Structure):
         ("launches", _u64),
         ("kernels", _u64),
         ("memory_bytes", _u64),
+        ("host_bytes", _u64),
         ("processes", _u64),
+    )
+
+
+class _Span(ctypes.Structure):
+    _fields_ = (
+        ("begin_ns", _u64),
+        ("end_ns", _u64),
+        ("account", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     )
 
 
@@ -53,6 +64,15 @@ class Control:
         self._library.gshare_simgpu_report_xid.restype = None
         self._library.gshare_simgpu_set_lost.argtypes = (ctypes.c_void_p, ctypes.c_int)
         self._library.gshare_simgpu_set_lost.restype = None
+        self._library.gshare_simgpu_holder.argtypes = (ctypes.c_void_p,)
+        self._library.gshare_simgpu_holder.restype = ctypes.c_uint32
+        self._library.gshare_simgpu_spans.argtypes = (
+            ctypes.c_void_p,
+            _u64,
+            ctypes.POINTER(_u64),
+            ctypes.POINTER(_Span),
+            ctypes.c_int,
+        )
         self._library.gshare_simgpu_counters.argtypes = (
             ctypes.c_void_p,
             ctypes.POINTER(_Totals),
@@ -87,6 +107,23 @@ class Control:
         """Have NVML answer that the GPU is lost, or that it is back."""
         self._library.gshare_simgpu_set_lost(handle, int(lost))
 
+    def holder(self, handle: int) -> int:
+        """Return who holds the GPU's lock at this instant: a number, 0 for nobody."""
+        return int(self._library.gshare_simgpu_holder(handle))
+
+    def spans(self, handle: int, start: int) -> Spans:
+        """Return the spans from number `start` on."""
+        first, spans = _u64(), (_Span * _MAX_SPANS)()
+        count = self._library.gshare_simgpu_spans(
+            handle, start, ctypes.byref(first), spans, _MAX_SPANS
+        )
+        labels = [account.label for account in self.counters(handle).accounts]
+        read = (spans[index] for index in range(count))
+        return Spans(
+            first.value,
+            tuple(Span(labels[each.account], each.begin_ns, each.end_ns) for each in read),
+        )
+
     def counters(self, handle: int) -> GpuCounters:
         """Read all counters of one instant, under the GPU's lock."""
         totals = _Totals()
@@ -116,5 +153,6 @@ def _reading(account: _Account) -> Account:
         launches=account.launches,
         kernels=account.kernels,
         memory_bytes=account.memory_bytes,
+        host_bytes=account.host_bytes,
         processes=account.processes,
     )

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from .counters import GpuCounters
+from .counters import GpuCounters, Spans
 from .errors import SimulatedGpuError
 from .native import Control
 from .topology import Topology
@@ -15,6 +17,8 @@ from .topology import Topology
 _TOPOLOGY = "topology"
 ENV_DIRECTORY = "GSHARE_SIMGPU_DIR"
 ENV_LIBRARIES = "LD_LIBRARY_PATH"
+_LOOKS = 20
+_MOMENT_S = 0.0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,35 @@ class SimulatedNode:
         """Return what ran on a GPU; all figures are of one instant."""
         return self._control.counters(self._handle(uuid))
 
+    def spans(self, uuid: str, start: int = 0) -> Spans:
+        """Return when kernels of each label ran, from span number `start` on."""
+        return self._control.spans(self._handle(uuid), start)
+
+    def stop(self, pid: int) -> None:
+        """Stop a client (SIGSTOP) where it does not hold the lock of a GPU.
+
+        A real GPU has no lock that a stopped process could hold. Here a client that is stopped
+        within a call may have it, and all others wait until the client goes on. So a client that
+        is found to have it is let go on for a moment, and stopped anew.
+        """
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            _await_stop(pid)
+            if not any(self._is_stuck(gpu.uuid) for gpu in self.gpus):
+                return
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(_MOMENT_S)
+
+    def _is_stuck(self, uuid: str) -> bool:
+        """Tell whether one process has held the lock all along for several milliseconds."""
+        handle = self._handle(uuid)
+        holder = self._control.holder(handle)
+        for _ in range(_LOOKS):
+            if holder == 0 or self._control.holder(handle) != holder:
+                return False
+            time.sleep(_MOMENT_S)
+        return True
+
     def report_xid(self, uuid: str, xid: int) -> None:
         """Have the GPU report a fault: an XID event of NVML. Kernels run on."""
         self._control.report_xid(self._handle(uuid), xid)
@@ -107,6 +140,20 @@ class SimulatedNode:
             if gpu.uuid == uuid:
                 return gpu.index
         raise SimulatedGpuError(f"{self.directory}: no simulated GPU {uuid!r}")
+
+
+def _await_stop(pid: int) -> None:
+    """Wait until every thread of a process has stopped, or is gone."""
+    tasks = Path(f"/proc/{pid}/task")
+    while any(_state(task) not in "TtZX" for task in tasks.glob("*")):
+        time.sleep(_MOMENT_S)
+
+
+def _state(task: Path) -> str:
+    """Return the state of a thread, X where it is gone."""
+    with contextlib.suppress(OSError):
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
 
 
 def _read(directory: Path) -> tuple[tuple[SimulatedGpu, ...], int]:

@@ -7,7 +7,7 @@
 
 #include "../src/driver/driver.h"
 
-enum { THREADS = 4, ROUNDS = 60, CALLBACK_EVERY = 10 };
+enum { THREADS = 4, ROUNDS = 60, CALLBACK_EVERY = 10, LAUNCHES = 6 };
 
 static const char PTX[] = ".version 7.0\n"
                           ".entry work(.param .u64 a, .param .align 8 .b8 b[24]) {\n"
@@ -55,6 +55,42 @@ static void round_trip(CUfunction function, int round) {
     MUST(cuStreamDestroy_v2(stream));
 }
 
+/* Captures two streams, and runs what was captured, with memory of the graph's own. */
+static void capture(CUfunction function) {
+    CUstream streams[2];
+    CUevent events[2];
+    CUgraph graph = NULL;
+    CUgraphExec executable = NULL;
+    CUdeviceptr memory = 0;
+
+    for (int i = 0; i < 2; i++) {
+        MUST(cuStreamCreate(&streams[i], 1));
+        MUST(cuEventCreate(&events[i], 0));
+    }
+    MUST(cuStreamBeginCapture_v2(streams[0], 2));
+    MUST(cuMemAllocAsync(&memory, 3 << 20, streams[0]));
+    MUST(cuEventRecord(events[0], streams[0]));
+    MUST(cuStreamWaitEvent(streams[1], events[0], 0));
+    for (int i = 0; i < 10; i++)
+        MUST(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, streams[i & 1], NULL, NULL));
+    MUST(cuLaunchHostFunc(streams[1], count, NULL));
+    MUST(cuEventRecord(events[1], streams[1]));
+    MUST(cuStreamWaitEvent(streams[0], events[1], 0));
+    MUST(cuMemFreeAsync(memory, streams[0]));
+    MUST(cuStreamEndCapture(streams[0], &graph));
+    MUST(cuGraphInstantiateWithFlags(&executable, graph, 0));
+    MUST(cuGraphDestroy(graph));
+    for (int i = 0; i < LAUNCHES; i++)
+        MUST(cuGraphLaunch(executable, streams[i & 1]));
+    MUST(cuGraphLaunch_ptsz(executable, NULL));
+    MUST(cuStreamSynchronize_ptsz(NULL));
+    MUST(cuGraphExecDestroy(executable));
+    for (int i = 0; i < 2; i++) {
+        MUST(cuStreamDestroy_v2(streams[i]));
+        MUST(cuEventDestroy_v2(events[i]));
+    }
+}
+
 static void *work(void *unused) {
     CUmodule module = NULL;
     CUfunction function = NULL;
@@ -65,6 +101,7 @@ static void *work(void *unused) {
     MUST(cuModuleGetFunction(&function, module, "work"));
     for (int round = 0; round < ROUNDS; round++)
         round_trip(function, round);
+    capture(function);
     MUST(cuModuleUnload(module));
     return NULL;
 }
@@ -81,5 +118,5 @@ int main(void) {
     MUST(cuCtxSetCurrent(context));
     MUST(cuCtxSynchronize());
     MUST(cuDevicePrimaryCtxRelease_v2(0));
-    return callbacks == THREADS * ROUNDS / CALLBACK_EVERY ? 0 : 1;
+    return callbacks == THREADS * (ROUNDS / CALLBACK_EVERY + LAUNCHES + 1) ? 0 : 1;
 }

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 
@@ -68,6 +69,29 @@ def test_a_client_stopped_outside_a_call_holds_nobody_up() -> None:
         assert run(node, "context(); print(elapsed_ms(kernel(80, 1000), 20))") == "20.0"
 
         os.kill(process.pid, signal.SIGCONT)
+
+
+def test_a_client_stopped_amid_calls_holds_nobody_up() -> None:
+    """It calls without a pause: of bare SIGSTOPs some would catch it within the lock."""
+    code = """
+context(); print("ready", flush=True)
+while True:
+    cuda.cuMemGetInfo()
+"""
+    waits = []
+    with simulated_node() as node, running(node, code) as process:
+        for _ in range(20):
+            node.stop(process.pid)
+            rescue = threading.Timer(1, os.kill, (process.pid, signal.SIGCONT))
+            rescue.start()
+            begun = time.monotonic()
+            counters(node)
+            waits.append(time.monotonic() - begun)
+            rescue.cancel()
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.003)
+
+    assert max(waits) < 0.2
 
 
 def test_the_child_of_a_fork_is_refused_and_frees_nothing() -> None:

@@ -113,3 +113,81 @@ print([(source[2:7, 3:10] == target).all().item(), cuda.cuMemcpy2D(back)[0].valu
 """
     with simulated_node() as node:
         assert run(node, code) == "[True, 1]"
+
+
+def test_pinned_memory_of_the_host_is_counted_apart() -> None:
+    code = """
+context(); kept = ok(cuda.cuMemHostAlloc(5 * 4096, 0)); gone = ok(cuda.cuMemAllocHost(4096))
+own = np.zeros(3 * 4096, np.uint8); ok(cuda.cuMemHostRegister(own.ctypes.data, own.nbytes, 0))
+ok(cuda.cuMemFreeHost(gone)); ready()
+"""
+    with simulated_node() as node, running(node, code, GSHARE_SIMGPU_LABEL="a"):
+        account = counters(node).account("a")
+
+    assert (account.host_bytes, account.memory_bytes) == (8 * 4096, CONTEXT_BYTES)
+
+
+ARRAYS = """
+context(); used = lambda: -ok(cuda.cuMemGetInfo())[0] >> 10
+shape = cuda.CUDA_ARRAY3D_DESCRIPTOR(); shape.Width, shape.Height, shape.Depth = 100, 80, 3
+shape.Format = cuda.CUarray_format.CU_AD_FORMAT_FLOAT; shape.NumChannels = 4
+"""
+
+
+def test_arrays_and_mipmaps_take_memory_and_give_it_back() -> None:
+    code = """
+before = used(); made = ok(cuda.cuMipmappedArrayCreate(shape, 3)); sizes = []
+for level in range(3):
+    found = ok(cuda.cuArray3DGetDescriptor(ok(cuda.cuMipmappedArrayGetLevel(made, level))))
+    sizes.append([found.Width, found.Height, found.Depth])
+array = ok(cuda.cuArray3DCreate(shape)); taken = used() - before
+refused = cuda.cuArrayDestroy(ok(cuda.cuMipmappedArrayGetLevel(made, 1)))[0].value
+ok(cuda.cuArrayDestroy(array)); ok(cuda.cuMipmappedArrayDestroy(made))
+print([sizes, taken > 0, refused, used() - before])
+"""
+    with simulated_node() as node:
+        sizes, taken, refused, left = json.loads(run(node, ARRAYS + code).replace("True", "true"))
+
+    assert sizes == [[100, 80, 3], [50, 40, 1], [25, 20, 1]]
+    assert (taken, refused, left) == (True, 400, 0)
+
+
+def test_copies_reach_arrays() -> None:
+    code = """
+array = ok(cuda.cuArray3DCreate(shape)); source = np.arange(100 * 80 * 3 * 4, dtype=np.float32)
+target = np.zeros_like(source)
+def box():
+    copy = cuda.CUDA_MEMCPY3D(); copy.WidthInBytes, copy.Height, copy.Depth = 1600, 80, 3
+    return copy
+into = box(); into.srcMemoryType = cuda.CUmemorytype.CU_MEMORYTYPE_HOST
+into.srcHost = source.ctypes.data; into.dstMemoryType = cuda.CUmemorytype.CU_MEMORYTYPE_ARRAY
+into.dstArray = array; ok(cuda.cuMemcpy3D(into))
+back = box(); back.dstMemoryType = cuda.CUmemorytype.CU_MEMORYTYPE_HOST
+back.dstHost = target.ctypes.data; back.srcMemoryType = cuda.CUmemorytype.CU_MEMORYTYPE_ARRAY
+back.srcArray = array; ok(cuda.cuMemcpy3D(back)); same = (source == target).all()
+ok(cuda.cuMemcpyAtoH(target, array, 400, 64)); print(same and target[0] == source[100])
+into.dstXInBytes = 1700; print(cuda.cuMemcpy3D(into)[0].value)
+"""
+    with simulated_node() as node:
+        assert run(node, ARRAYS + code).split() == ["True", "1"]
+
+
+def test_batches_and_prefetches_take_time_and_count_as_one_call() -> None:
+    code = """
+context(); first, second = (ok(cuda.cuMemAlloc(12_000_000)) for _ in range(2))
+stream = ok(cuda.cuStreamCreate(1)); where = cuda.CUmemLocation()
+where.type = cuda.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE
+launch(kernel(1, 200_000), 1, stream); start = event(stream)
+ok(cuda.cuMemPrefetchAsync_v2(first, 12_000_000, where, 0, stream)); middle = event(stream)
+attributes = cuda.CUmemcpyAttributes()
+attributes.srcAccessOrder = cuda.CUmemcpySrcAccessOrder.CU_MEMCPY_SRC_ACCESS_ORDER_STREAM
+ok(cuda.cuMemcpyBatchAsync([second] * 3, [first] * 3, [64] * 3, 3, [attributes], [0], 1, stream))
+end = event(stream); ok(cuda.cuEventSynchronize(end))
+print([ok(cuda.cuEventElapsedTime(start, middle)), ok(cuda.cuEventElapsedTime(middle, end)) > 0])
+"""
+    with simulated_node() as node:
+        seen = run(node, code, GSHARE_SIMGPU_LABEL="a")
+        account = counters(node).account("a")
+
+    assert seen == "[1.0, True]"
+    assert (account.calls, account.launches) == (3, 1)

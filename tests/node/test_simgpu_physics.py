@@ -171,6 +171,51 @@ print(time.monotonic() - start)
         assert float(run(node, code)) > 0.07
 
 
+def test_spans_tell_when_kernels_of_a_label_ran() -> None:
+    code = """
+context(); work = kernel(8, 1000)
+for _ in range(3):
+    launch(work, 4); ok(cuda.cuCtxSynchronize()); time.sleep(0.01)
+"""
+    with simulated_node() as node:
+        run(node, code, GSHARE_SIMGPU_LABEL="a")
+        read = node.spans(node.gpus[0].uuid)
+        rest = node.spans(node.gpus[0].uuid, read.next_number - 1)
+
+    assert [span.label for span in read.spans] == ["a"] * 3
+    assert [span.end_ns - span.begin_ns for span in read.spans] == [4_000_000] * 3
+    assert rest.spans == read.spans[-1:]
+
+
+def test_time_in_which_work_waits_for_the_host_is_told() -> None:
+    code = """
+import ctypes
+context(); callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: time.sleep(0.05))
+function = cuda.CUhostFn(ctypes.cast(callback, ctypes.c_void_p).value)
+ok(cuda.cuLaunchHostFunc(0, function, 0)); launch(kernel(8, 1000)); ok(cuda.cuCtxSynchronize())
+"""
+    with simulated_node() as node:
+        run(node, code)
+        reading = counters(node)
+
+    assert 0.05 < reading.stalled_ns / 1e9 < 0.2
+    assert (reading.busy_ns, reading.kernel_ns) == (1_000_000, 1_000_000)
+
+
+def test_copies_are_busy_time_but_not_kernel_time() -> None:
+    code = """
+context(); host = np.zeros(24_000_000, np.uint8); device = ok(cuda.cuMemAlloc(host.nbytes))
+ok(cuda.cuMemcpyHtoD(device, host, host.nbytes)); launch(kernel(8, 3000))
+ok(cuda.cuCtxSynchronize())
+"""
+    with simulated_node() as node:
+        run(node, code, GSHARE_SIMGPU_LABEL="a")
+        account = counters(node).account("a")
+
+    assert (account.busy_ns, account.kernel_ns) == (5_000_000, 3_000_000)
+    assert account.sm_time_ns == 8 * 3_000_000
+
+
 def test_totals_are_the_sum_of_the_accounts() -> None:
     with simulated_node("h100") as node:
         for label in ("a", "b"):

@@ -54,6 +54,7 @@ static void read_account(const struct sim_state *state, uint32_t index,
         if (!state->clients[i].in_use || state->clients[i].account != index)
             continue;
         reading->memory_bytes += state->clients[i].memory_bytes;
+        reading->host_bytes += state->clients[i].host_bytes;
         reading->processes++;
     }
 }
@@ -76,6 +77,26 @@ int gshare_simgpu_counters(struct sim_gpu *gpu, struct gshare_simgpu_totals *tot
         read_account(state, (uint32_t)i, &accounts[i]);
     gshare_sim_unlock(gpu);
     return count;
+}
+
+_Static_assert(sizeof(struct gshare_simgpu_span) == sizeof(struct sim_span), "copied as they are");
+
+int gshare_simgpu_spans(struct sim_gpu *gpu, uint64_t from, uint64_t *first,
+                        struct gshare_simgpu_span *spans, int room) {
+    struct sim_state *state = gpu->state;
+    int count = 0;
+
+    gshare_sim_lock(gpu);
+    uint64_t oldest = state->span_count > SIM_SPANS ? state->span_count - SIM_SPANS : 0;
+    *first = from < oldest ? oldest : from;
+    for (uint64_t i = *first; i < state->span_count && count < room; i++)
+        memcpy(&spans[count++], &state->spans[i % SIM_SPANS], sizeof *spans);
+    gshare_sim_unlock(gpu);
+    return count;
+}
+
+uint32_t gshare_simgpu_holder(struct sim_gpu *gpu) {
+    return gshare_sim_holder(gpu);
 }
 
 void gshare_simgpu_report_xid(struct sim_gpu *gpu, uint32_t xid) {

@@ -20,10 +20,17 @@ struct sim_capture {
     pthread_t thread; /* that began it */
     int mode;
     int status;
+    struct sim_queue *members; /* linked by next_member */
 };
 
 void gshare_sim_capture_enter(void);
 void gshare_sim_capture_leave(void);
+/* With the lock held: a queue takes part in a capture, or no longer; a capture lives, or ends. */
+void gshare_sim_capture_admit(struct sim_capture *capture, struct sim_queue *queue);
+void gshare_sim_capture_dismiss(struct sim_capture *capture, struct sim_queue *queue);
+void gshare_sim_capture_list(struct sim_capture *capture);
+void gshare_sim_capture_close(struct sim_capture *capture, bool keeps_graph);
+/* capture_life.c */
 /* graph: where to capture into; NULL: a new one. */
 CUresult gshare_sim_capture_begin(struct sim_queue *queue, struct sim_graph *graph,
                                   const struct sim_tips *tips, int mode);

@@ -69,6 +69,7 @@ struct sim_queue {
     int priority;
     unsigned long long id;
     _Atomic(struct sim_capture *) capture; /* NULL: what is put here runs; under capture_lock */
+    struct sim_queue *next_member;         /* of the same capture; the same */
     struct sim_tips tips;                  /* what the next captured call depends on; the same */
     struct sim_queue **lanes;              /* where branches of its graphs run; under lane_lock */
     uint32_t lane_count;
@@ -81,6 +82,7 @@ struct sim_mark {
     unsigned int attachment; /* of the board, at creation: an older event is dead */
     uint32_t index;          /* of the engine's event */
     unsigned int flags;
+    _Atomic uint64_t not_before_ns;     /* it cannot come earlier; 0: not known */
     _Atomic unsigned long long capture; /* id of the capture it was last recorded in; 0: none */
     struct sim_tips tips;               /* of that recording; under capture_lock */
 };
@@ -200,6 +202,7 @@ uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, uint64_t thre
 
 /* event.c */
 CUresult gshare_sim_check_event(CUevent event, const struct sim_queue *queue);
+uint64_t gshare_sim_record_event(struct sim_queue *queue, CUevent event);
 /* Has the queue wait for the event's last recording; position is left alone where it is past. */
 CUresult gshare_sim_wait_event(struct sim_queue *queue, CUevent event, uint64_t *position);
 

@@ -59,6 +59,13 @@ CUresult gshare_sim_check_event(CUevent event, const struct sim_queue *queue) {
     return lives(event) ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
+uint64_t gshare_sim_record_event(struct sim_queue *queue, CUevent event) {
+    event->capture = 0;
+    uint64_t position = gshare_sim_record(&queue->context->board->gpu, queue->index, event->index);
+    event->not_before_ns = 0; /* last: until here a look may write what the old recording allows */
+    return position;
+}
+
 CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
     struct sim_queue *queue = NULL;
     CUresult result = flags > EXTERNAL ? CUDA_ERROR_INVALID_VALUE : gshare_sim_use(stream, &queue);
@@ -71,8 +78,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
                                   &(CUgraphNodeParams){.type = NODE_EVENT_RECORD, .event = event});
     if (queue->capture)
         return gshare_sim_capture_record(queue, event);
-    event->capture = 0;
-    gshare_sim_record(&queue->context->board->gpu, queue->index, event->index);
+    gshare_sim_record_event(queue, event);
     return CUDA_SUCCESS;
 }
 
@@ -94,8 +100,17 @@ static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
     gshare_sim_lock(gpu);
     *seen = gpu->state->events[event->index];
     *is_done = seen->stream == SIM_NONE || gpu->state->streams[seen->stream].head >= seen->position;
+    if (!*is_done)
+        event->not_before_ns = gshare_sim_earliest(gpu->state, seen->stream, seen->position);
     gshare_sim_unlock(gpu);
     return CUDA_SUCCESS;
+}
+
+/* Whether the event cannot have come yet, told without the GPU's lock: who polls would hold it
+ * most of the time. */
+static bool is_early(CUevent event) {
+    return event && event->not_before_ns && gshare_sim_ready() == CUDA_SUCCESS && lives(event) &&
+           !event->capture && gshare_sim_now() < event->not_before_ns;
 }
 
 CUresult cuEventQuery(CUevent event) {
@@ -103,6 +118,8 @@ CUresult cuEventQuery(CUevent event) {
     bool is_done = false;
     CUresult result = gshare_sim_check_unsafe();
 
+    if (!result && is_early(event))
+        return CUDA_ERROR_NOT_READY;
     result = result ? result : look(event, &seen, &is_done);
     if (result)
         return result;

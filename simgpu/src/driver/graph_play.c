@@ -56,8 +56,7 @@ static CUresult play_node(const struct play *play, struct sim_queue *lane, struc
     case NODE_EVENT_RECORD:
         if (gshare_sim_check_event(parameters->event, lane) != CUDA_SUCCESS)
             return CUDA_ERROR_INVALID_VALUE;
-        parameters->event->capture = 0;
-        *position = gshare_sim_record(play->gpu, lane->index, parameters->event->index);
+        *position = gshare_sim_record_event(lane, parameters->event);
         return CUDA_SUCCESS;
     case NODE_EVENT_WAIT:
         return gshare_sim_wait_event(lane, parameters->event, position);

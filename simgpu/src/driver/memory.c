@@ -10,6 +10,8 @@ enum { PITCH_BYTES = 512, HOST_ALIGNMENT = 4096 };
 /* Host ranges known to the driver: its own and registered ones. Under host_lock. */
 struct host_range {
     struct host_range *next;
+    struct sim_board *board; /* that it is pinned for */
+    unsigned int attachment; /* of the board, when it was pinned */
     char *base;
     size_t bytes;
     unsigned int flags;
@@ -84,12 +86,19 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr p
     return CUDA_SUCCESS;
 }
 
-static CUresult add_range(void *base, size_t bytes, unsigned int flags, bool is_ours) {
+static CUresult add_range(struct sim_board *board, void *base, size_t bytes, unsigned int flags,
+                          bool is_ours) {
     struct host_range *range = malloc(sizeof *range);
 
     if (!range)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *range = (struct host_range){.base = base, .bytes = bytes, .flags = flags, .is_ours = is_ours};
+    *range = (struct host_range){.board = board,
+                                 .attachment = board->attachment,
+                                 .base = base,
+                                 .bytes = bytes,
+                                 .flags = flags,
+                                 .is_ours = is_ours};
+    gshare_sim_pin(&board->gpu, (int64_t)bytes);
     pthread_mutex_lock(&host_lock);
     range->next = host_ranges;
     host_ranges = range;
@@ -108,6 +117,8 @@ static CUresult remove_range(void *base, bool is_ours, CUresult absent) {
     pthread_mutex_unlock(&host_lock);
     if (!range)
         return absent;
+    if (range->attachment == range->board->attachment)
+        gshare_sim_pin(&range->board->gpu, -(int64_t)range->bytes);
     if (is_ours)
         free(range->base);
     free(range);
@@ -140,7 +151,7 @@ CUresult cuMemHostAlloc(void **pointer, size_t bytes, unsigned int flags) {
         return CUDA_ERROR_INVALID_VALUE;
     if (posix_memalign(pointer, HOST_ALIGNMENT, bytes) != 0)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    return add_range(*pointer, bytes, flags, true);
+    return add_range(context->board, *pointer, bytes, flags, true);
 }
 
 CUresult cuMemAllocHost_v2(void **pointer, size_t bytes) {
@@ -161,7 +172,7 @@ CUresult cuMemHostRegister_v2(void *pointer, size_t bytes, unsigned int flags) {
         return CUDA_ERROR_INVALID_VALUE;
     if (gshare_sim_find_host(pointer, NULL))
         return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-    return add_range(pointer, bytes, flags, false);
+    return add_range(context->board, pointer, bytes, flags, false);
 }
 
 CUresult cuMemHostRegister(void *pointer, size_t bytes, unsigned int flags) {

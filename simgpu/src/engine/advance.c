@@ -37,6 +37,22 @@ static struct sim_bucket *bucket_at(struct sim_bucket buckets[SIM_BUCKETS], uint
     return bucket;
 }
 
+/* Writes down that kernels of an account run for the step: in its last span, where that ends now.
+ */
+static void note_span(struct sim_state *state, uint32_t index, uint64_t step) {
+    struct sim_account *account = &state->accounts[index];
+    struct sim_span *span = &state->spans[(account->span - 1) % SIM_SPANS];
+
+    if (account->span && span->account == index && span->end_ns == state->time_ns) {
+        span->end_ns += step;
+        return;
+    }
+    span = &state->spans[state->span_count % SIM_SPANS];
+    account->span = ++state->span_count;
+    *span = (struct sim_span){
+        .begin_ns = state->time_ns, .end_ns = state->time_ns + step, .account = index};
+}
+
 static void account_client(struct sim_state *state, struct sim_stream *stream, uint64_t step) {
     struct sim_client *client = &state->clients[stream->client];
     struct sim_account *account = &state->accounts[client->account];
@@ -49,6 +65,7 @@ static void account_client(struct sim_state *state, struct sim_stream *stream, u
     if (sim_head(stream)->kind == SIM_KERNEL && account->kernel_stamp != state->steps) {
         account->kernel_stamp = state->steps;
         account->kernel_ns += step;
+        note_span(state, client->account, step);
     }
     account->sm_time_ns += stream->share_sms * (double)step;
     bucket->sm_ns += stream->share_sms * (double)step;

@@ -15,6 +15,7 @@ static void end_client(struct sim_state *state, uint32_t index) {
 
     gshare_sim_release_client(state, index);
     client->memory_bytes = 0;
+    client->host_bytes = 0;
     client->in_use = 0;
 }
 
@@ -136,5 +137,11 @@ int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes) {
 void gshare_sim_refund(struct sim_gpu *gpu, uint64_t bytes) {
     gshare_sim_lock(gpu);
     gpu->state->clients[gpu->client].memory_bytes -= bytes;
+    gshare_sim_unlock(gpu);
+}
+
+void gshare_sim_pin(struct sim_gpu *gpu, int64_t bytes) {
+    gshare_sim_lock(gpu);
+    gpu->state->clients[gpu->client].host_bytes += (uint64_t)bytes;
     gshare_sim_unlock(gpu);
 }

@@ -44,6 +44,7 @@ bool gshare_sim_byte_is_held(int fd, uint32_t byte); /* by another than `fd` */
 int gshare_sim_visit(struct sim_gpu *gpu); /* gives us an identity; -EUSERS: none is left */
 void gshare_sim_lock(struct sim_gpu *gpu);
 void gshare_sim_unlock(struct sim_gpu *gpu);
+uint32_t gshare_sim_holder(const struct sim_gpu *gpu); /* 0: nobody */
 uint64_t gshare_sim_now(void);
 
 /* clients.c: with the lock held, but for attach and detach, which take it. */
@@ -58,6 +59,8 @@ void gshare_sim_reap(struct sim_gpu *gpu);
 uint64_t gshare_sim_memory_used(const struct sim_state *state);
 int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes); /* takes the lock; -ENOMEM: full */
 void gshare_sim_refund(struct sim_gpu *gpu, uint64_t bytes);
+/* Counts memory of the host that the client pins; there is no limit. Takes the lock. */
+void gshare_sim_pin(struct sim_gpu *gpu, int64_t bytes);
 
 /* streams.c: with the lock held. */
 int gshare_sim_stream_open(struct sim_gpu *gpu, uint32_t group, uint32_t flags, uint32_t cap_sms,

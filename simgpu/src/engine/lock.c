@@ -106,6 +106,10 @@ void gshare_sim_lock(struct sim_gpu *gpu) {
     }
 }
 
+uint32_t gshare_sim_holder(const struct sim_gpu *gpu) {
+    return atomic_load(&gpu->state->lock) & ~WAITED;
+}
+
 void gshare_sim_unlock(struct sim_gpu *gpu) {
     int error = errno;
 

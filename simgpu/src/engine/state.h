@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 3u
+#define SIM_VERSION 4u
 
 enum {
     SIM_CLIENTS = 256,
@@ -24,6 +24,7 @@ enum {
     SIM_NAME_BYTES = 64,
     SIM_BUCKETS = 16,
     SIM_XIDS = 32,
+    SIM_SPANS = 1 << 16,
 };
 
 #define SIM_BUCKET_NS 100000000u /* utilisation is kept in pieces of 100 ms */
@@ -97,6 +98,7 @@ struct sim_client {
     uint32_t cap_sms;
     uint64_t memory_bytes; /* context overhead and chunks */
     uint64_t memory_limit_bytes;
+    uint64_t host_bytes; /* of the host, pinned for this GPU */
     uint64_t attached_ns;
     double want_sms;  /* scratch of the scheduler */
     uint32_t counted; /* the same */
@@ -115,6 +117,15 @@ struct sim_account {
     uint64_t kernels;  /* queued, also by graphs */
     uint64_t stamp;
     uint64_t kernel_stamp;
+    uint64_t span; /* number of its last span, from 1 on */
+};
+
+/* A time in which kernels of one account ran without a gap. */
+struct sim_span {
+    uint64_t begin_ns;
+    uint64_t end_ns; /* grows while they run */
+    uint32_t account;
+    uint32_t reserved;
 };
 
 /* Constants of the device, from the topology file. */
@@ -167,6 +178,7 @@ struct sim_state {
     uint32_t turn_client;
     uint64_t turn_end_ns; /* 0: nobody else waits */
     struct sim_bucket buckets[SIM_BUCKETS];
+    uint64_t span_count;  /* spans begun, ever; the last ones in `spans` */
     uint32_t client_high; /* slots at and above were never used */
     uint32_t stream_high;
     uint32_t event_high;
@@ -176,6 +188,7 @@ struct sim_state {
     uint16_t active[SIM_STREAMS]; /* streams with work, in no order */
     struct sim_client clients[SIM_CLIENTS];
     struct sim_account accounts[SIM_ACCOUNTS];
+    struct sim_span spans[SIM_SPANS];
     struct sim_event events[SIM_EVENTS];
     struct sim_stream streams[SIM_STREAMS];
 };

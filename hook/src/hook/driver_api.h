@@ -160,4 +160,25 @@ typedef struct {
     unsigned long long total, reserved, free, used;
 } nvmlMemory_v2_t;
 
+typedef struct {
+    unsigned int pid;
+    unsigned long long usedGpuMemory;
+} nvmlProcessInfo_v1_t;
+
+/* Version 3 is the same. */
+typedef struct {
+    nvmlProcessInfo_v1_t head;
+    unsigned int gpuInstanceId, computeInstanceId;
+} nvmlProcessInfo_v2_t;
+
+typedef struct {
+    nvmlProcessInfo_v2_t head;
+    unsigned long long usedGpuCcProtectedMemory;
+} nvmlProcessDetail_v1_t;
+
+typedef struct {
+    unsigned int version, mode, count;
+    void *entries;
+} nvmlProcessDetailList_t;
+
 #endif

@@ -20,6 +20,7 @@ struct lease {
     int doorbell_fd;
     int listener;
     int clients[GSHARE_MAX_SLOTS];
+    const char *program; /* what lease_run runs, under OUT/tests; NULL: client */
     pthread_t server;
     bool is_serving;
 };
@@ -40,7 +41,7 @@ void lease_revoke(struct lease *lease);
 bool lease_await_wants(struct lease *lease, uint32_t wants);
 bool lease_await_ack(struct lease *lease, uint32_t epoch);
 
-/* Runs OUT/tests/client under the hook with these arguments; returns its pid. */
+/* Runs the lease's program under the hook with these arguments; returns its pid. */
 pid_t lease_run(struct lease *lease, const char *scenario, const char *argument);
 
 /* Waits for the client, granting again what it gave back; returns as lease_join. */

@@ -173,7 +173,8 @@ bool lease_await_ack(struct lease *lease, uint32_t epoch) {
 static void become_client(struct lease *lease, const char *scenario, const char *argument) {
     const char *out = getenv("OUT");
     char program[400], library[400], hook[400];
-    snprintf(program, sizeof program, "%s/tests/client", out);
+    snprintf(program, sizeof program, "%s/tests/%s", out,
+             lease->program ? lease->program : "client");
     snprintf(library, sizeof library, "%s/tests/fake", out);
     snprintf(hook, sizeof hook, "%s/lib/libgshare_hook.so", out);
     setenv("LD_LIBRARY_PATH", library, 1);

@@ -1,6 +1,7 @@
 # The fake driver and the program that uses it; tests link support_*.c too.
 FAKE    := $(OUT)/tests/fake/libcuda.so.1
-CLIENT  := $(OUT)/tests/client $(OUT)/tests/gate_client
+CLIENT  := $(OUT)/tests/client
+GATER   := $(OUT)/tests/gate_client
 SUPPORT := $(wildcard tests/support_*.c)
 
 FAKE_C   := tests/fake_libcuda.c tests/fake_memory.c
@@ -15,7 +16,11 @@ $(CLIENT): $(CLIENT_C) tests/client.h $(FAKE) $(wildcard src/hook/*.def)
 	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $(CLIENT_C) $(FAKE) \
 	    -Wl,--unresolved-symbols=ignore-all -ldl
 
-$(TEST_BIN): $(SUPPORT) tests/lease.h | $(CLIENT)
+$(GATER): tests/gate_client.c $(FAKE) $(wildcard src/hook/*.def)
+	$(link)
+	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $< $(FAKE) -Wl,--unresolved-symbols=ignore-all -ldl
+
+$(TEST_BIN): $(SUPPORT) tests/lease.h | $(CLIENT) $(GATER)
 
 # A sanitized hook is preloaded behind its runtime. The fake driver leaks contexts by design.
 RUNTIME_OF_address,undefined := libasan.so

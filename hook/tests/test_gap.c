@@ -1,0 +1,91 @@
+/* The gaps in which a token's holder leaves the GPU empty, against the fake driver, which knows how
+ * long its kernels ran. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lease.h"
+
+#define MS 1000000ull
+#define RUN_MS "200"
+
+static struct lease lease;
+
+/* Runs a scenario under tokens that are revoked; returns slot 0, in which what was busy is right.
+ */
+static struct gshare_slot *run(const char *scenario) {
+    lease.stats->kernel_ns = 100000;
+    pid_t client = lease_run(&lease, scenario, RUN_MS);
+    struct gshare_slot *slot = &lease.counters->slots[0];
+    for (uint32_t epoch = 1; epoch <= 6; epoch++) {
+        CHECK(lease_await_wants(&lease, 1));
+        lease_grant(&lease, epoch, 10000 * MS);
+        test_sleep_ms(20);
+        lease_revoke(&lease);
+        CHECK(lease_await_ack(&lease, epoch));
+    }
+    uint64_t busy_ns = lease.stats->busy_ns;
+    CHECK(slot->busy_ns < busy_ns + MS && slot->busy_ns + MS > busy_ns);
+    lease_grant(&lease, 7, 10000 * MS);
+    CHECK(lease_finish(&lease, client) == 0);
+    return slot;
+}
+
+static void waits_for_a_stream_show_gaps(void) {
+    struct gshare_slot *slot = run("gaps_in_stream");
+
+    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+}
+
+static void waits_for_a_context_show_gaps(void) {
+    struct gshare_slot *slot = run("gaps_in_context");
+
+    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+}
+
+static void asking_until_it_is_complete_shows_gaps(void) {
+    struct gshare_slot *slot = run("gaps_by_asking");
+
+    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+}
+
+static void work_of_another_thread_fills_a_gap(void) {
+    lease.stats->kernel_ns = 400000;
+    pid_t client = lease_run(&lease, "gaps_beside_work", RUN_MS);
+    CHECK(lease_await_wants(&lease, 1));
+    lease_grant(&lease, 1, 10000 * MS);
+    test_sleep_ms(120);
+    lease_revoke(&lease);
+    CHECK(lease_await_ack(&lease, 1));
+    struct gshare_slot *slot = &lease.counters->slots[0];
+    uint64_t used_ns = slot->used_ns, busy_ns = slot->busy_ns;
+    lease_grant(&lease, 2, 10000 * MS);
+
+    CHECK(lease_finish(&lease, client) == 0);
+    CHECK(used_ns > 60 * MS && busy_ns + 2 * MS > used_ns);
+}
+
+int main(int count, char **arguments) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+#define TEST(name) {#name, name}
+        TEST(waits_for_a_stream_show_gaps),
+        TEST(waits_for_a_context_show_gaps),
+        TEST(asking_until_it_is_complete_shows_gaps),
+        TEST(work_of_another_thread_fills_a_gap),
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
+            continue;
+        lease_make(&lease);
+        lease.program = "gate_client";
+        lease_serve(&lease);
+        tests[i].run();
+        lease_remove(&lease);
+        printf("ok %s\n", tests[i].name);
+        fflush(stdout);
+    }
+    return 0;
+}

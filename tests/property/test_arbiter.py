@@ -14,25 +14,6 @@ RUN = 25 * WINDOW
 SETTINGS = settings(max_examples=60, deadline=None)
 
 
-def lost_per_window(clients: list[Client]) -> int:
-    """Return the slack: a wake-up, a detection and one kernel for each hand-over of a window."""
-    starts = {start for client in clients for start, _ in client.shape.slices}
-    longest = max(client.kernel for client in clients)
-    return len(starts) * (clients[0].wake + clients[0].detect + longest)
-
-
-def due(clients: list[Client], client: Client, duration: int) -> float:
-    """Return the GPU time that a saturated client must have got in `duration`.
-
-    What hand-overs cost makes the window longer, for all alike; the last slot may lie just outside
-    by as much as the window has moved, and be short by one overrun, which is debt.
-    """
-    lost = lost_per_window(clients)
-    moved = duration / WINDOW * lost
-    promised = client.shape.request / 100 * duration * WINDOW / (WINDOW + lost)
-    return promised - min(moved, client.shape.request / 100 * WINDOW) - client.depth * client.kernel
-
-
 @SETTINGS
 @given(layouts.saturated())
 def test_every_saturated_lease_gets_its_request(clients):
@@ -43,7 +24,7 @@ def test_every_saturated_lease_gets_its_request(clients):
     began, ended = gpu.run(RUN)
 
     for client in clients:
-        assert client.used(began, ended) >= due(clients, client, ended - began)
+        assert client.used(began, ended) >= layouts.due(clients, client, ended - began)
 
 
 @SETTINGS
@@ -98,7 +79,7 @@ def test_bursty_neighbours_cost_saturated_leases_nothing(clients):
 
     for client in clients:
         if client.is_saturated:
-            assert client.used(began, ended) >= due(clients, client, ended - began)
+            assert client.used(began, ended) >= layouts.due(clients, client, ended - began)
 
 
 @SETTINGS
@@ -118,5 +99,7 @@ def test_leases_come_and_go_at_any_step(clients, data):
 
     for at, client in enumerate(clients):
         if at != leaver:
-            assert client.used(began, gpu.now) >= due(clients, client, gpu.now - began - WINDOW)
+            assert client.used(began, gpu.now) >= layouts.due(
+                clients, client, gpu.now - began - WINDOW
+            )
     assert gpu.most_sm <= 100

@@ -102,6 +102,7 @@ class Gpu:
         self._events: list[tuple[int, int, str, int, int]] = []
         self._order = itertools.count()
         self._timer = NEVER
+        self._leaving: set[int] = set()
         for client in clients:
             self.add(client)
 
@@ -128,6 +129,9 @@ class Gpu:
             self.now = max(self.now, self._events[0][0])
             self._happen(*heapq.heappop(self._events)[2:])
         self.arbiter = Arbiter(self.library, self.now, self.window)
+        for lease in self._leaving:
+            del self.clients[lease]
+        self._leaving.clear()
         for lease, client in self.clients.items():
             client.state = "none"
             assert self.arbiter.put(lease, client.shape, self.now) == 0
@@ -135,6 +139,10 @@ class Gpu:
 
     def remove(self, lease: int) -> None:
         self.arbiter.remove(lease, self.now)
+        self._leaving.add(lease)
+
+    def leaves(self, lease: int) -> bool:
+        return lease in self._leaving
 
     def run(self, duration: int) -> tuple[int, int]:
         """Let time go by; return the interval, for Client.percent."""
@@ -218,6 +226,7 @@ class Gpu:
             self._revoke(what.lease, client)
         else:
             del self.clients[what.lease]
+            self._leaving.remove(what.lease)
 
     def _revoke(self, lease: int, client: Client) -> None:
         self.revokes += 1

@@ -1,7 +1,6 @@
 /* Events in, instructions out: the life of a token, and the order of decisions. */
 #include "arbiter.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "arbiter_state.h"
@@ -28,74 +27,6 @@ void gshare_arbiter_init(struct gshare_arbiter *a, uint64_t window_ns, uint64_t 
 
 static struct gshare_party *party(struct gshare_arbiter *a, uint32_t lease) {
     return lease < GSHARE_ARBITER_LEASES && a->parties[lease].present ? &a->parties[lease] : NULL;
-}
-
-bool gshare_shape_is_valid(const struct gshare_shape *s) {
-    uint32_t end = 0;
-    uint32_t sum = 0;
-    if (s->sm_percent < 1 || s->sm_percent > FULL_PERCENT || s->request_percent < 1 ||
-        s->limit_percent < s->request_percent || s->limit_percent > FULL_PERCENT ||
-        s->slice_count < 1 || s->slice_count > GSHARE_MAX_SLICES) {
-        return false;
-    }
-    for (uint32_t i = 0; i < s->slice_count; i++) {
-        const struct gshare_slice *slice = &s->slices[i];
-        if (slice->start_percent < end || slice->width_percent < 1) {
-            return false;
-        }
-        end = (uint32_t)slice->start_percent + slice->width_percent;
-        sum += slice->width_percent;
-    }
-    return end <= FULL_PERCENT && sum == s->request_percent;
-}
-
-/* What the old timetable has credited too much or too little of this window is made good, so
- * that a window with a change in it is worth the old quota before and the new one after. */
-static void lay_anew(struct gshare_arbiter *a, struct gshare_party *p,
-                     const struct gshare_shape *shape, uint64_t now) {
-    int64_t before = gshare_credited_percent(a, p, now);
-    uint64_t gone = now > a->origin ? (now - a->origin) % a->window_ns : 0;
-    int64_t fewer = (int64_t)p->shape.request_percent - (int64_t)shape->request_percent;
-    if (p->state == TOKEN_HOLDING) {
-        gshare_settle(p, now);
-    }
-    if (p->reserved) {
-        p->reserved = false;
-        p->hard_end = p->deadline;
-    }
-    p->shape = *shape;
-    gshare_find_slot(a, p, now);
-    int64_t change = gshare_credited_percent(a, p, now) - before;
-    p->balance_ns += change * (int64_t)gshare_share(a, 1) + fewer * (int64_t)(gone / FULL_PERCENT);
-}
-
-int gshare_arbiter_put(struct gshare_arbiter *a, uint32_t lease, const struct gshare_shape *shape,
-                       uint64_t now) {
-    if (lease >= GSHARE_ARBITER_LEASES || !gshare_shape_is_valid(shape) ||
-        a->parties[lease].leaving) {
-        return -EINVAL;
-    }
-    struct gshare_party *p = &a->parties[lease];
-    if (p->present) {
-        bool moves = p->shape.request_percent != shape->request_percent ||
-                     p->shape.slice_count != shape->slice_count ||
-                     memcmp(p->shape.slices, shape->slices,
-                            shape->slice_count * sizeof(shape->slices[0])) != 0;
-        if (p->yields_to) {
-            gshare_resume(a, p, now);
-        }
-        gshare_open_slots(a, p, now);
-        if (moves) {
-            lay_anew(a, p, shape, now);
-        }
-        p->shape = *shape;
-        return 0;
-    }
-    *p = (struct gshare_party){
-        .shape = *shape, .present = true, .bucket_at = now, .usual_busy = GSHARE_PER_MILLE};
-    a->count = lease >= a->count ? lease + 1 : a->count;
-    gshare_find_slot(a, p, now);
-    return 0;
 }
 
 void gshare_arbiter_remove(struct gshare_arbiter *a, uint32_t lease, uint64_t now) {
@@ -237,7 +168,7 @@ static uint64_t next_of(const struct gshare_arbiter *a, const struct gshare_part
     if (p->state == TOKEN_HOLDING) {
         return p->reserved ? p->deadline : gshare_least(p->deadline, tag);
     }
-    if (!gshare_waits(p) || gshare_has_right(a, p)) {
+    if (!gshare_waits(p) || gshare_has_right(a, p) || p->yields_to) {
         return GSHARE_NEVER;
     }
     return gshare_least(gshare_least(tag, gshare_exchange_ends(a, p)), gshare_loan_at(a, p, now));

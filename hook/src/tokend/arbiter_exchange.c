@@ -231,7 +231,7 @@ static bool carry_on(struct gshare_arbiter *a, struct gshare_party *p, uint64_t 
 bool gshare_exchange(struct gshare_arbiter *a, uint64_t now) {
     for (uint32_t i = 0; i < a->count; i++) {
         struct gshare_party *p = &a->parties[i];
-        if (!gshare_waits(p) || gshare_has_right(a, p)) {
+        if (!gshare_waits(p) || gshare_has_right(a, p) || p->yields_to) {
             continue;
         }
         if (p->woke && !p->exchange_until && a->blocked_sm == 0 && gshare_has_unspent(a, p)) {

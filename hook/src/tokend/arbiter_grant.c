@@ -32,7 +32,8 @@ void gshare_grant_reserved(struct gshare_arbiter *a, uint64_t now) {
 }
 
 static bool may_borrow(const struct gshare_arbiter *a, const struct gshare_party *p, uint64_t now) {
-    return gshare_waits(p) && !gshare_has_right(a, p) && gshare_loan_allowed(a, p, now) > 0;
+    return gshare_waits(p) && !gshare_has_right(a, p) && !p->yields_to &&
+           gshare_loan_allowed(a, p, now) > 0;
 }
 
 static bool goes_before(const struct gshare_arbiter *a, const struct gshare_party *p,
@@ -116,7 +117,7 @@ static bool in_the_way(const struct gshare_arbiter *a, const struct gshare_party
     loans += p->reserved ? p->held_sm : 0;
     for (uint32_t i = 0; i < a->count; i++) {
         const struct gshare_party *other = &a->parties[i];
-        bool waits = gshare_waits(other) &&
+        bool waits = gshare_waits(other) && !other->yields_to &&
                      (gshare_has_right(a, other) || gshare_loan_allowed(a, other, now) > 0);
         uint32_t with = a->sm_in_use + other->shape.sm_percent;
         if (waits && with > FULL_PERCENT && with - loans <= FULL_PERCENT) {

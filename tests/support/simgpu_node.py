@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gshare.runtime.native import Native
+from tests.support.daemon import native
+
 from gshare_simgpu import GpuCounters, SimulatedNode, Topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ def simulated_node(
     """Yield a fresh node, and remove it."""
     directory = Path(tempfile.mkdtemp(prefix="gshare-simgpu-test-", dir="/dev/shm"))
     topology = Topology.uniform(kind, count, time_scale, mps=mps)
-    node = SimulatedNode.create(directory, topology, Native.locate().simgpu)
+    node = SimulatedNode.create(directory, topology, native().simgpu)
     try:
         yield node
     finally:

@@ -6,6 +6,16 @@
 #include "hook/pool.h"
 #include "hook/virtual.h"
 
+#define PAGE_BYTES (2ull << 20)
+#define SHARED_BYTES (1ull << 20)
+
+uint64_t gshare_allocate_pages(uint64_t bytes) {
+    uint64_t up = 0;
+    if (bytes <= SHARED_BYTES)
+        return bytes;
+    return __builtin_add_overflow(bytes, PAGE_BYTES - 1, &up) ? UINT64_MAX : up & ~(PAGE_BYTES - 1);
+}
+
 static bool take(enum gshare_charge charge, uint64_t bytes) {
     if (gshare_account_take(charge, bytes))
         return true;

@@ -14,6 +14,10 @@
 /* What becomes of a request: the driver is asked, or the result is known already. */
 enum gshare_verdict { GSHARE_PASS, GSHARE_COUNTED, GSHARE_DENIED, GSHARE_REFUSED };
 
+/* Returns what the driver takes for one allocation of `bytes`: memory is handed out in pages of 2
+ * MiB; pieces of up to 1 MiB share pages, and count as they are. */
+uint64_t gshare_allocate_pages(uint64_t bytes);
+
 /* Counts `bytes` where a lease is in force. Before it denies it has pools and graphs give back what
  * they keep unused. */
 enum gshare_verdict gshare_allocate_request(enum gshare_charge charge, uint64_t bytes);

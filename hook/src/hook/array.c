@@ -64,7 +64,7 @@ static uint64_t array_bytes(const CUDA_ARRAY3D_DESCRIPTOR *shape, unsigned int l
     for (unsigned int level = 0; level < levels && level < 32; level++)
         if (__builtin_add_overflow(bytes, level_bytes(shape, level), &bytes))
             return UINT64_MAX;
-    return bytes;
+    return gshare_allocate_pages(bytes);
 }
 
 #define CREATE(shape_in_3d, levels, call)                                                          \

@@ -3,17 +3,19 @@
 
 #define PITCH_BYTES 512u /* row alignment assumed before the driver says its own */
 
+#define ALLOCATE(call)                                                                             \
+    GSHARE_ALLOCATE(GSHARE_CHARGE_DEVICE, *address, gshare_allocate_pages(bytes), call)
+
 CUresult cuMemAlloc(unsigned int *address, unsigned int bytes) {
-    GSHARE_ALLOCATE(GSHARE_CHARGE_DEVICE, *address, bytes, cuMemAlloc(address, bytes));
+    ALLOCATE(cuMemAlloc(address, bytes));
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
-    GSHARE_ALLOCATE(GSHARE_CHARGE_DEVICE, *address, bytes, cuMemAlloc_v2(address, bytes));
+    ALLOCATE(cuMemAlloc_v2(address, bytes));
 }
 
 CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags) {
-    GSHARE_ALLOCATE(GSHARE_CHARGE_DEVICE, *address, bytes,
-                    cuMemAllocManaged(address, bytes, flags));
+    ALLOCATE(cuMemAllocManaged(address, bytes, flags));
 }
 
 static uint64_t pitched(uint64_t width, uint64_t height, uint64_t *row) {
@@ -21,7 +23,7 @@ static uint64_t pitched(uint64_t width, uint64_t height, uint64_t *row) {
     if (__builtin_add_overflow(width, PITCH_BYTES - 1, row))
         return UINT64_MAX;
     *row = *row / PITCH_BYTES * PITCH_BYTES;
-    return __builtin_mul_overflow(*row, height, &bytes) ? UINT64_MAX : bytes;
+    return __builtin_mul_overflow(*row, height, &bytes) ? UINT64_MAX : gshare_allocate_pages(bytes);
 }
 
 /* The driver chooses the pitch: what it adds beyond our guess is charged afterwards. */
@@ -33,8 +35,9 @@ static uint64_t pitched(uint64_t width, uint64_t height, uint64_t *row) {
             return gshare_allocate_error(verdict);                                                 \
         CUresult result = gshare_real.call;                                                        \
         if (verdict == GSHARE_COUNTED && result == CUDA_SUCCESS && *pitch > row) {                 \
-            gshare_account_charge(GSHARE_CHARGE_DEVICE, (*pitch - row) * height);                  \
-            bytes = (uint64_t)*pitch * height;                                                     \
+            uint64_t taken = gshare_allocate_pages((uint64_t)*pitch * height);                     \
+            gshare_account_charge(GSHARE_CHARGE_DEVICE, taken - bytes);                            \
+            bytes = taken;                                                                         \
         }                                                                                          \
         uint64_t key = result == CUDA_SUCCESS ? *address : 0;                                      \
         return gshare_allocate_settle(verdict, result, key, GSHARE_CHARGE_DEVICE, bytes);          \

@@ -153,6 +153,17 @@ print([cuda.cuLaunchCooperativeKernel(work, blocks, 1, 1, 1024, 1, 1, 0, 0, 0)[0
         assert run(node, code, CUDA_MPS_ACTIVE_THREAD_PERCENTAGE="25") == "[0, 720]"
 
 
+def test_shared_memory_bounds_how_many_blocks_fit_at_once() -> None:
+    """96 KiB an SM: of 40 KiB blocks two fit, on the 20 SMs under the cap."""
+    code = """
+context(); work = kernel(8, 10); kib = 1024
+print([cuda.cuLaunchCooperativeKernel(work, blocks, 1, 1, 32, 1, 1, shared, 0, 0)[0].value
+       for blocks, shared in ((40, 40 * kib), (41, 40 * kib), (41, 30 * kib), (1, 200 * kib))])
+"""
+    with simulated_node() as node:
+        assert run(node, code, CUDA_MPS_ACTIVE_THREAD_PERCENTAGE="25") == "[0, 720, 0, 1]"
+
+
 def test_two_gpus_run_apart() -> None:
     code = "context(1); launch(kernel(80, 1000), 500); ready()"
     with simulated_node(count=2) as node, running(node, code):

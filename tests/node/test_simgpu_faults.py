@@ -94,6 +94,27 @@ while True:
     assert max(waits) < 0.2
 
 
+def test_a_kernel_that_faults_ends_its_own_process_alone() -> None:
+    code = """
+context(); memory = ok(cuda.cuMemAlloc(64)); bad = kernel(8, 10_000, error=700)
+launch(bad); launch(kernel(8, 1_000_000)); begun = time.monotonic()
+answers = [cuda.cuCtxSynchronize(), cuda.cuMemAlloc(64), cuda.cuStreamQuery(0),
+           cuda.cuLaunchKernel(bad, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0)]
+print([answer[0].value for answer in answers], time.monotonic() - begun < 0.5)
+"""
+    neighbour = "context(); work = kernel(8, 100_000); launch(work, 10); ready()"
+    with simulated_node() as node, running(node, neighbour, GSHARE_SIMGPU_LABEL="b"):
+        assert run(node, code, GSHARE_SIMGPU_LABEL="a") == "[700, 700, 700, 700] True"
+
+        before = counters(node)
+        time.sleep(0.02)
+        after = counters(node)
+
+    ran_ns = after.account("b").kernel_ns - before.account("b").kernel_ns
+    assert ran_ns == after.now_ns - before.now_ns
+    assert after.account("a").kernel_ns == 10_000_000
+
+
 def test_the_child_of_a_fork_is_refused_and_frees_nothing() -> None:
     code = """
 import os

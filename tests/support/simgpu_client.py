@@ -39,9 +39,10 @@ def context(ordinal=0):
     ok(cuda.cuCtxSetCurrent(ok(cuda.cuDevicePrimaryCtxRetain(ok(cuda.cuDeviceGet(ordinal))))))
 
 
-def kernel(sm_demand=None, duration_us=None):
+def kernel(sm_demand=None, duration_us=None, error=0):
     """Return a kernel of that cost; without a cost, one that is charged by its grid."""
-    cost = f'.pragma "gshare.simulated sm_demand={sm_demand} duration_us={duration_us}";'
+    fault = f" error={error}" if error else ""
+    cost = f'.pragma "gshare.simulated sm_demand={sm_demand} duration_us={duration_us}{fault}";'
     text = PTX.format(cost=cost if sm_demand else "")
     return ok(cuda.cuModuleGetFunction(ok(cuda.cuModuleLoadData(text.encode() + b"\0")), b"work"))
 

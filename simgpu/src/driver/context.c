@@ -19,7 +19,9 @@ CUresult gshare_sim_current(struct sim_context **context) {
     *context = depth ? stack[depth - 1] : NULL;
     if (!*context)
         return CUDA_ERROR_INVALID_CONTEXT;
-    return (*context)->is_destroyed ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_SUCCESS;
+    if ((*context)->is_destroyed)
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return gshare_sim_sticky((*context)->board);
 }
 
 void gshare_sim_make_current(struct sim_context *context) {

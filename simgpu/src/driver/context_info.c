@@ -40,9 +40,10 @@ CUresult cuCtxSynchronize(void) {
     CURRENT(context);
     CUresult result = gshare_sim_check_unsafe();
 
-    if (!result)
-        gshare_sim_context_wait(context);
-    return result;
+    if (result)
+        return result;
+    gshare_sim_context_wait(context);
+    return gshare_sim_sticky(context->board);
 }
 
 CUresult cuCtxGetLimit(size_t *value, int limit) {

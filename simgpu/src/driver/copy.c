@@ -93,7 +93,7 @@ static CUresult copy_flagged(struct range range, CUstream stream, bool waits, ui
     uint64_t position = gshare_sim_submit(&board->gpu, queue->index, op);
     if (waits && range.kind != SIM_COPY_WITHIN)
         gshare_sim_wait(&board->gpu, queue->index, position);
-    return CUDA_SUCCESS;
+    return waits ? gshare_sim_sticky(board) : CUDA_SUCCESS;
 }
 
 static CUresult copy(struct range range, CUstream stream, bool waits) {

@@ -114,7 +114,7 @@ CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool 
     uint64_t position = gshare_sim_submit(gpu, queue->index, op);
     if (waits && op.kind != SIM_COPY_WITHIN)
         gshare_sim_wait(gpu, queue->index, position);
-    return CUDA_SUCCESS;
+    return waits ? gshare_sim_sticky(queue->context->board) : CUDA_SUCCESS;
 }
 
 static CUDA_MEMCPY3D box_of(const CUDA_MEMCPY2D *copy) {

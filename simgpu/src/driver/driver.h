@@ -93,6 +93,7 @@ struct sim_function {
     char *name;
     uint32_t demand_sms; /* 0: from grid and block */
     uint64_t duration_ns;
+    uint32_t error; /* that it ends with; 0: none */
     unsigned int parameter_count;
     uint32_t *parameter_sizes;
     int dynamic_shared_bytes;
@@ -119,6 +120,9 @@ CUresult gshare_sim_ready(void); /* CUDA_SUCCESS once cuInit has passed in this 
 int gshare_sim_board_count(void);
 struct sim_board *gshare_sim_board(CUdevice device); /* NULL: no such ordinal */
 CUresult gshare_sim_attach_board(struct sim_board *board);
+
+/* The error of a kernel of this process that faulted on the board; CUDA_SUCCESS: none has. */
+CUresult gshare_sim_sticky(const struct sim_board *board);
 
 /* context.c */
 CUresult gshare_sim_current(struct sim_context **context); /* CUDA_ERROR_INVALID_CONTEXT: none */
@@ -192,13 +196,14 @@ CUresult gshare_sim_add_function(struct sim_module *module, const char *name, si
 struct sim_grid {
     uint64_t blocks;
     uint64_t threads; /* of a block */
+    size_t shared_bytes;
 };
 CUresult gshare_sim_check_grid(struct sim_function *function, struct sim_grid grid);
 struct sim_op gshare_sim_kernel(const struct sim_board *board, struct sim_function *function,
                                 struct sim_grid grid);
 /* Whether all blocks of a cooperative launch fit at once. */
 CUresult gshare_sim_check_cooperative(const struct sim_context *context, struct sim_grid grid);
-uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, uint64_t threads);
+uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, struct sim_grid grid);
 
 /* event.c */
 CUresult gshare_sim_check_event(CUevent event, const struct sim_queue *queue);

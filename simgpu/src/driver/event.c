@@ -103,7 +103,7 @@ static CUresult look(CUevent event, struct sim_event *seen, bool *is_done) {
     if (!*is_done)
         event->not_before_ns = gshare_sim_earliest(gpu->state, seen->stream, seen->position);
     gshare_sim_unlock(gpu);
-    return CUDA_SUCCESS;
+    return gshare_sim_sticky(event->board);
 }
 
 /* Whether the event cannot have come yet, told without the GPU's lock: who polls would hold it
@@ -132,9 +132,10 @@ CUresult cuEventSynchronize(CUevent event) {
     CUresult result = gshare_sim_check_unsafe();
 
     result = result ? result : look(event, &seen, &is_done);
-    if (!result && !is_done)
-        gshare_sim_wait(&event->board->gpu, seen.stream, seen.position);
-    return result;
+    if (result || is_done)
+        return result;
+    gshare_sim_wait(&event->board->gpu, seen.stream, seen.position);
+    return gshare_sim_sticky(event->board);
 }
 
 CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end) {

@@ -7,7 +7,8 @@ CUfunction gshare_sim_node_function(const CUDA_KERNEL_NODE_PARAMS *kernel) {
 
 struct sim_grid gshare_sim_node_grid(const CUDA_KERNEL_NODE_PARAMS *kernel) {
     return (struct sim_grid){(uint64_t)kernel->grid_x * kernel->grid_y * kernel->grid_z,
-                             (uint64_t)kernel->block_x * kernel->block_y * kernel->block_z};
+                             (uint64_t)kernel->block_x * kernel->block_y * kernel->block_z,
+                             kernel->shared_bytes};
 }
 
 static CUresult check_kernel(const struct sim_context *context,

@@ -26,9 +26,10 @@ static void run(struct waiting *waiting) {
     struct sim_state *state = waiting->gpu->state;
 
     gshare_sim_wait(waiting->gpu, waiting->stream, waiting->position - 1);
+    CUresult result = (CUresult)state->clients[waiting->gpu->client].error;
     if (callback->stream_function)
-        callback->stream_function(callback->stream, CUDA_SUCCESS, callback->argument);
-    else
+        callback->stream_function(callback->stream, result, callback->argument);
+    else if (result == CUDA_SUCCESS) /* after a fault host functions are not called */
         callback->function(callback->argument);
     gshare_sim_lock(waiting->gpu);
     struct sim_stream *stream = &state->streams[waiting->stream];

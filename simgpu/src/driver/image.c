@@ -2,6 +2,7 @@
  *
  * A PTX entry may state its cost, in a directive that the real assembler ignores:
  *   .pragma "gshare.simulated sm_demand=19 duration_us=271";
+ * and, with error=700, that it ends with a fault.
  */
 #include <elf.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static CUresult read_cost(const char *body, const char *end, struct sim_function
     double duration = number_after(cost, quote, "duration_us=");
     if (demand < 1 || demand > MAX_DEMAND_SMS || duration < 0)
         return CUDA_ERROR_INVALID_PTX;
+    double error = number_after(cost, quote, "error=");
+    function->error = error > 0 ? (uint32_t)error : 0;
     function->demand_sms = (uint32_t)demand;
     function->duration_ns = (uint64_t)(duration * NS_PER_US + 0.5);
     return CUDA_SUCCESS;

@@ -4,10 +4,14 @@
 
 enum { MAX_BLOCK_THREADS = 1024, ATTRIBUTE_COOPERATIVE = 2 };
 
-uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, uint64_t threads) {
-    uint64_t warped = (threads + 31) / 32 * 32;
+/* By threads, shared memory and the most blocks that an SM takes. */
+uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, struct sim_grid grid) {
+    uint64_t warped = (grid.threads + 31) / 32 * 32;
     uint64_t blocks = warped ? device->threads_per_sm / warped : 1;
+    uint64_t by_shared =
+        grid.shared_bytes ? device->shared_bytes_per_sm / grid.shared_bytes : blocks;
 
+    blocks = by_shared < blocks ? by_shared : blocks;
     if (blocks > device->blocks_per_sm)
         return device->blocks_per_sm;
     return blocks ? (uint32_t)blocks : 1;
@@ -16,7 +20,7 @@ uint32_t gshare_sim_blocks_per_sm(const struct sim_device *device, uint64_t thre
 /* A kernel that states no cost: blocks of equal length, as many at a time as fit. It fills
  * ceil(blocks / blocks per SM) SMs, up to the GPU, and is never shorter than one block. */
 static struct sim_op cost_by_grid(const struct sim_device *device, struct sim_grid grid) {
-    uint64_t together = gshare_sim_blocks_per_sm(device, grid.threads);
+    uint64_t together = gshare_sim_blocks_per_sm(device, grid);
     uint64_t wanted = (grid.blocks + together - 1) / together;
     uint32_t demand = wanted < device->sm_count ? (uint32_t)wanted : device->sm_count;
     double rounds = (double)grid.blocks / (double)(together * demand);
@@ -44,12 +48,14 @@ struct sim_op gshare_sim_kernel(const struct sim_board *board, struct sim_functi
     if (!function->demand_sms)
         op = cost_by_grid(device, grid);
     op.work_ns *= device->time_scale;
+    op.target = function->error;
+    op.flags = function->error ? SIM_OP_FAULT : 0;
     return op;
 }
 
 CUresult gshare_sim_check_cooperative(const struct sim_context *context, struct sim_grid grid) {
     const struct sim_device *device = &context->board->gpu.state->device;
-    uint64_t together = gshare_sim_blocks_per_sm(device, grid.threads);
+    uint64_t together = gshare_sim_blocks_per_sm(device, grid);
     bool fits = grid.blocks <= together * context->cap_sms;
 
     return fits ? CUDA_SUCCESS : CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
@@ -76,11 +82,14 @@ static CUresult capture(struct sim_queue *queue, const CUDA_LAUNCH_PARAMS *call)
 static CUresult launch(const CUDA_LAUNCH_PARAMS *call, bool is_cooperative, uint8_t flags) {
     struct sim_queue *queue = NULL;
     struct sim_grid grid = {(uint64_t)call->grid_x * call->grid_y * call->grid_z,
-                            (uint64_t)call->block_x * call->block_y * call->block_z};
+                            (uint64_t)call->block_x * call->block_y * call->block_z,
+                            call->shared_bytes};
     CUresult result = gshare_sim_use(call->stream, &queue);
 
     if (!result)
         result = gshare_sim_check_grid(call->function, grid);
+    if (!result && grid.shared_bytes > queue->context->board->gpu.state->device.shared_bytes_per_sm)
+        result = CUDA_ERROR_INVALID_VALUE;
     if (!result && is_cooperative)
         result = gshare_sim_check_cooperative(queue->context, grid);
     if (result)
@@ -89,7 +98,7 @@ static CUresult launch(const CUDA_LAUNCH_PARAMS *call, bool is_cooperative, uint
         return capture(queue, call);
     struct sim_board *board = queue->context->board;
     struct sim_op op = gshare_sim_kernel(board, call->function, grid);
-    op.flags = flags;
+    op.flags |= flags;
     gshare_sim_submit(&board->gpu, queue->index, op);
     return CUDA_SUCCESS;
 }

@@ -12,9 +12,8 @@ static CUresult blocks(int *count, const struct sim_context *context, int block_
     *count = 0;
     if (block_size > MAX_BLOCK_THREADS || shared > device->shared_bytes_per_sm)
         return CUDA_SUCCESS;
-    uint32_t by_threads = gshare_sim_blocks_per_sm(device, (uint64_t)block_size);
-    size_t by_shared = shared ? device->shared_bytes_per_sm / shared : by_threads;
-    *count = (int)(by_shared < by_threads ? by_shared : by_threads);
+    struct sim_grid grid = {.threads = (uint64_t)block_size, .shared_bytes = shared};
+    *count = (int)gshare_sim_blocks_per_sm(device, grid);
     return CUDA_SUCCESS;
 }
 

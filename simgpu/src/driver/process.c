@@ -166,6 +166,12 @@ struct sim_board *gshare_sim_board(CUdevice device) {
     return device >= 0 && device < board_count ? &boards[device] : NULL;
 }
 
+CUresult gshare_sim_sticky(const struct sim_board *board) {
+    const struct sim_gpu *gpu = &board->gpu;
+    return gpu->client == SIM_NONE ? CUDA_SUCCESS
+                                   : (CUresult)gpu->state->clients[gpu->client].error;
+}
+
 /* Makes the process a client of the GPU, with its context overhead. Board lock held. */
 CUresult gshare_sim_attach_board(struct sim_board *board) {
     char own[32];

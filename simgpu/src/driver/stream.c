@@ -66,7 +66,9 @@ CUresult gshare_sim_queue_of(CUstream stream, struct sim_queue **queue) {
     if (stream && stream != CU_STREAM_LEGACY && stream != CU_STREAM_PER_THREAD) {
         *queue = stream;
         result = gshare_sim_ready();
-        return !result && stream->context->is_destroyed ? CUDA_ERROR_CONTEXT_IS_DESTROYED : result;
+        if (!result && stream->context->is_destroyed)
+            return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+        return result ? result : gshare_sim_sticky(stream->context->board);
     }
     result = gshare_sim_current(&context);
     if (result)
@@ -179,7 +181,7 @@ CUresult cuStreamSynchronize(CUstream stream) {
     if (queue->capture)
         return gshare_sim_refuse(queue);
     gshare_sim_queue_wait(queue);
-    return CUDA_SUCCESS;
+    return gshare_sim_sticky(queue->context->board);
 }
 
 static bool has_work(const struct sim_state *state, const struct sim_queue *queue) {

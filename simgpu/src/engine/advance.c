@@ -101,7 +101,29 @@ static void account_step(struct sim_state *state, uint64_t step) {
         state->overcommitted_ns += step;
 }
 
+/* A fault ends its process's work on the GPU, and nobody else's. */
+static void fault(struct sim_state *state, struct sim_stream *stream) {
+    enum { ILLEGAL_ADDRESS = 700, XID_MEMORY = 31, XID_EXCEPTION = 13 };
+    uint32_t error = sim_head(stream)->target;
+
+    state->clients[stream->client].error = error;
+    state->xids[state->xid_count++ % SIM_XIDS] =
+        error == ILLEGAL_ADDRESS ? XID_MEMORY : XID_EXCEPTION;
+}
+
+static void drop_faulted(struct sim_state *state) {
+    for (uint32_t i = 0; i < state->active_count; i++) {
+        struct sim_stream *stream = &state->streams[state->active[i]];
+        if (!state->clients[stream->client].error)
+            continue;
+        stream->head = stream->tail;
+        stream->started = 0;
+    }
+}
+
 static void progress(struct sim_state *state, uint64_t step) {
+    bool has_fault = false;
+
     for (uint32_t i = 0; i < state->active_count; i++) {
         struct sim_stream *stream = &state->streams[state->active[i]];
         if (stream->rate <= 0)
@@ -109,9 +131,15 @@ static void progress(struct sim_state *state, uint64_t step) {
         stream->remaining_ns -= (double)step * stream->rate;
         if (stream->remaining_ns > SLACK_NS * stream->rate)
             continue;
+        if (sim_head(stream)->flags & SIM_OP_FAULT) {
+            fault(state, stream);
+            has_fault = true;
+        }
         stream->head++;
         stream->started = 0;
     }
+    if (has_fault)
+        drop_faulted(state);
 }
 
 void gshare_sim_advance(struct sim_state *state, uint64_t now_ns) {

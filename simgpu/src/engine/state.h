@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 4u
+#define SIM_VERSION 5u
 
 enum {
     SIM_CLIENTS = 256,
@@ -45,6 +45,7 @@ enum sim_op_flags {
     SIM_OP_CALL = 1,     /* the first operation of a client's call that puts work on the GPU */
     SIM_OP_GRAPH = 2,    /* that call launches a graph */
     SIM_OP_RELEASED = 4, /* SIM_HOST: the callback has returned */
+    SIM_OP_FAULT = 8,    /* SIM_KERNEL: it ends with the error `target` */
 };
 
 /* One piece of queued work. */
@@ -52,7 +53,7 @@ struct sim_op {
     uint8_t kind;
     uint8_t flags;
     uint16_t demand;   /* SIM_KERNEL: SMs that it can fill */
-    uint32_t target;   /* SIM_RECORD: event; SIM_WAIT: stream */
+    uint32_t target;   /* SIM_RECORD: event; SIM_WAIT: stream; SIM_KERNEL: error, if it faults */
     uint64_t position; /* SIM_WAIT: the target stream's head must reach it */
     uint64_t order;    /* submission number on this GPU */
     double work_ns;    /* time at full demand, or at the whole link */
@@ -100,9 +101,10 @@ struct sim_client {
     uint64_t memory_limit_bytes;
     uint64_t host_bytes; /* of the host, pinned for this GPU */
     uint64_t attached_ns;
-    double want_sms;  /* scratch of the scheduler */
-    uint32_t counted; /* the same */
-    uint32_t stamp;   /* scratch of the accounts */
+    double want_sms;        /* scratch of the scheduler */
+    uint32_t counted;       /* the same */
+    uint32_t stamp;         /* scratch of the accounts */
+    _Atomic uint32_t error; /* of a kernel that faulted: every later call fails with it */
     struct sim_bucket buckets[SIM_BUCKETS];
 };
 

@@ -37,6 +37,8 @@ uint64_t gshare_sim_earliest(struct sim_state *state, uint32_t index, uint64_t p
         struct sim_op *op = &stream->ring[i % SIM_RING];
         bool is_running = i == stream->head && stream->started;
         sum += least_time(state, stream, op, is_running ? stream->remaining_ns : op->work_ns);
+        if (op->flags & SIM_OP_FAULT)
+            break; /* what is behind it is dropped */
     }
     uint64_t earliest = state->time_ns + (uint64_t)sum;
     if (stream->rate > 0 || stream->head >= position)

@@ -25,7 +25,7 @@ static struct gshare_slot *run(const char *scenario) {
         CHECK(lease_await_ack(&lease, epoch));
     }
     uint64_t busy_ns = lease.stats->busy_ns;
-    CHECK(slot->busy_ns < busy_ns + MS && slot->busy_ns + MS > busy_ns);
+    CHECK(slot->busy_ns < busy_ns + 4 * MS && slot->busy_ns + MS > busy_ns);
     lease_grant(&lease, 7, 10000 * MS);
     CHECK(lease_finish(&lease, client) == 0);
     return slot;
@@ -34,19 +34,19 @@ static struct gshare_slot *run(const char *scenario) {
 static void waits_for_a_stream_show_gaps(void) {
     struct gshare_slot *slot = run("gaps_in_stream");
 
-    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+    CHECK(slot->used_ns > slot->busy_ns + slot->busy_ns / 5);
 }
 
 static void waits_for_a_context_show_gaps(void) {
     struct gshare_slot *slot = run("gaps_in_context");
 
-    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+    CHECK(slot->used_ns > slot->busy_ns + slot->busy_ns / 5);
 }
 
 static void asking_until_it_is_complete_shows_gaps(void) {
     struct gshare_slot *slot = run("gaps_by_asking");
 
-    CHECK(slot->used_ns > slot->busy_ns + 10 * MS);
+    CHECK(slot->used_ns > slot->busy_ns + slot->busy_ns / 5);
 }
 
 static void work_of_another_thread_fills_a_gap(void) {

@@ -189,6 +189,28 @@ void gshare_account_remember(enum gshare_holding kind, uint64_t key, struct gsha
     gshare_account_unlock();
 }
 
+static uint16_t number_of(const void *context) {
+    for (uint16_t i = 0; i < MAX_CONTEXTS; i++)
+        if (contexts[i] == context)
+            return (uint16_t)(i + 1);
+    return 0;
+}
+
+/* Returns the number of a context, which may be a new one; 0 where none is free. */
+static uint16_t enlist(const void *context) {
+    uint16_t number = number_of(context);
+    if (number == 0 && (number = number_of(NULL)) != 0)
+        contexts[number - 1] = context;
+    return number;
+}
+
+void gshare_account_remember_in(const void *context, uint64_t address, struct gshare_held held) {
+    gshare_account_lock();
+    held.context = context ? enlist(context) : 0;
+    gshare_table_put(&holdings, key_of(GSHARE_HELD_ADDRESS, address), pack(held));
+    gshare_account_unlock();
+}
+
 bool gshare_account_recall(enum gshare_holding kind, uint64_t key, struct gshare_held *held) {
     uint64_t value = 0;
     gshare_account_lock();
@@ -208,24 +230,6 @@ uint64_t gshare_account_count(enum gshare_holding kind, uint64_t key, int by) {
         gshare_table_put(&holdings, key_of(kind, key), pack((struct gshare_held){.bytes = count}));
     gshare_account_unlock();
     return count;
-}
-
-static uint16_t number_of(const void *context) {
-    for (uint16_t i = 0; i < MAX_CONTEXTS; i++)
-        if (contexts[i] == context)
-            return (uint16_t)(i + 1);
-    return 0;
-}
-
-uint16_t gshare_account_context(const void *context) {
-    if (!context)
-        return 0;
-    gshare_account_lock();
-    uint16_t number = number_of(context);
-    if (number == 0 && (number = number_of(NULL)) != 0)
-        contexts[number - 1] = context;
-    gshare_account_unlock();
-    return number;
 }
 
 /* Gives back and drops an entry that goes with the context of this number; 0: with any. */

@@ -55,14 +55,14 @@ void gshare_account_pools_hold(uint64_t bytes);
 /* Remembers what was taken, until it is freed. */
 void gshare_account_remember(enum gshare_holding kind, uint64_t key, struct gshare_held held);
 
+/* Remembers what was taken at an address, as something of a context; NULL: of none. */
+void gshare_account_remember_in(const void *context, uint64_t address, struct gshare_held held);
+
 /* Forgets a holding; returns whether it was known, and what it was, which is still counted. */
 bool gshare_account_recall(enum gshare_holding kind, uint64_t key, struct gshare_held *held);
 
 /* Counts uses of what a key names, up or down; returns how many there are now. */
 uint64_t gshare_account_count(enum gshare_holding kind, uint64_t key, int by);
-
-/* Returns the number under which holdings of a context are remembered; 0 where none is free. */
-uint16_t gshare_account_context(const void *context);
 
 /* A context is gone, and with it its memory; NULL: the last one, and all memory under addresses. */
 void gshare_account_end_context(const void *context);

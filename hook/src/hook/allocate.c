@@ -39,24 +39,23 @@ CUresult gshare_allocate_error(enum gshare_verdict verdict) {
 }
 
 /* Memory of a pool belongs to its device, all other to the context in which it was allocated. */
-static uint16_t context_of(enum gshare_charge charge) {
+static CUcontext context_of(enum gshare_charge charge) {
     CUcontext context = NULL;
-    if (charge == GSHARE_CHARGE_POOL || gshare_real.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
-        return 0;
-    return gshare_account_context(context);
+    if (charge != GSHARE_CHARGE_POOL && gshare_real.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
+        return NULL;
+    return context;
 }
 
 CUresult gshare_allocate_settle(enum gshare_verdict verdict, CUresult result, uint64_t key,
                                 enum gshare_charge charge, uint64_t bytes) {
     if (verdict != GSHARE_COUNTED)
         return result;
-    struct gshare_held held = {.charge = charge, .bytes = bytes};
     if (result != CUDA_SUCCESS) {
         gshare_account_give(charge, bytes);
         return result;
     }
-    held.context = context_of(charge);
-    gshare_account_remember(GSHARE_HELD_ADDRESS, key, held);
+    struct gshare_held held = {.charge = charge, .bytes = bytes};
+    gshare_account_remember_in(context_of(charge), key, held);
     return result;
 }
 

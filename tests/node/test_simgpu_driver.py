@@ -143,6 +143,16 @@ print([answer[0].value for answer in (
         assert run(node, code) == "[3, 1, 201, 101, 200, 1, 1, 500, 1]"
 
 
+def test_the_launches_of_old_take_their_shape_from_the_function() -> None:
+    code = """
+context(); work = kernel(); launch(kernel(1, 5000)); start = event()
+ok(cuda.cuFuncSetBlockShape(work, 1024, 1, 1)); ok(cuda.cuLaunchGrid(work, 80, 2 * 50))
+end = event(); ok(cuda.cuEventSynchronize(end)); print(ok(cuda.cuEventElapsedTime(start, end)))
+"""
+    with simulated_node() as node:
+        assert float(run(node, code)) == pytest.approx(50 * 0.010)
+
+
 def test_a_cooperative_launch_must_fit_under_the_cap() -> None:
     code = """
 context(); work = kernel(8, 10)

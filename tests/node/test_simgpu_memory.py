@@ -191,3 +191,26 @@ print([ok(cuda.cuEventElapsedTime(start, middle)), ok(cuda.cuEventElapsedTime(mi
 
     assert seen == "[1.0, True]"
     assert (account.calls, account.launches) == (3, 1)
+
+
+def test_a_batch_of_boxes_is_copied() -> None:
+    code = """
+source = np.arange(80 * 100 * 4, dtype=np.float32); target = np.zeros_like(source)
+array = ok(cuda.cuArray3DCreate(shape)); stream = ok(cuda.cuStreamCreate(1))
+def box(into):
+    copy = cuda.CUDA_MEMCPY3D_BATCH_OP(); copy.extent.width = 100
+    copy.extent.height, copy.extent.depth = 80, 1
+    copy.srcAccessOrder = cuda.CUmemcpySrcAccessOrder.CU_MEMCPY_SRC_ACCESS_ORDER_STREAM
+    kinds = cuda.CUmemcpy3DOperandType
+    ends = (copy.src, copy.dst) if into else (copy.dst, copy.src)
+    ends[0].type = kinds.CU_MEMCPY_OPERAND_TYPE_POINTER
+    ends[0].op.ptr.ptr = (source if into else target).ctypes.data
+    ends[1].type = kinds.CU_MEMCPY_OPERAND_TYPE_ARRAY; ends[1].op.array.array = array
+    ends[1].op.array.offset.z = 2
+    return copy
+ok(cuda.cuMemcpy3DBatchAsync(2, [box(True), box(False)], 0, stream))
+print((source == target).all())
+"""
+    with simulated_node() as node:
+        assert run(node, ARRAYS + code, GSHARE_SIMGPU_LABEL="a") == "True"
+        assert counters(node).account("a").calls == 1

@@ -31,6 +31,10 @@ static size_t channel_bytes(unsigned int format) {
     }
 }
 
+size_t gshare_sim_element_bytes(const struct sim_array *array) {
+    return array ? channel_bytes(array->format) * array->channels : 0;
+}
+
 /* Fills in where rows and layers lie; returns the bytes, 0 where the shape cannot be. */
 static size_t shape(struct sim_array *array, const CUDA_ARRAY3D_DESCRIPTOR *asked) {
     size_t bytes = channel_bytes(asked->format) * asked->channels;

@@ -95,7 +95,8 @@ struct sim_op gshare_sim_copy(const struct sim_board *board, const CUDA_MEMCPY3D
     return gshare_sim_transfer(board, to.is_device ? SIM_COPY_IN : SIM_COPY_OUT, bytes);
 }
 
-CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool waits) {
+CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool waits,
+                               uint8_t flags) {
     struct sim_queue *queue = NULL;
     CUresult result = copy ? gshare_sim_check_copy(copy) : CUDA_ERROR_INVALID_VALUE;
 
@@ -110,7 +111,7 @@ CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool 
     }
     struct sim_gpu *gpu = &queue->context->board->gpu;
     struct sim_op op = gshare_sim_copy(queue->context->board, copy);
-    op.flags = SIM_OP_CALL;
+    op.flags = flags;
     uint64_t position = gshare_sim_submit(gpu, queue->index, op);
     if (waits && op.kind != SIM_COPY_WITHIN)
         gshare_sim_wait(gpu, queue->index, position);
@@ -143,7 +144,7 @@ static CUresult copy_plane(const CUDA_MEMCPY2D *copy, CUstream stream, bool wait
     if (!copy)
         return CUDA_ERROR_INVALID_VALUE;
     CUDA_MEMCPY3D box = box_of(copy);
-    return gshare_sim_queue_copy(&box, stream, waits);
+    return gshare_sim_queue_copy(&box, stream, waits, SIM_OP_CALL);
 }
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *copy) {
@@ -159,17 +160,17 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *copy, CUstream stream) {
 }
 
 CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy) {
-    return gshare_sim_queue_copy(copy, NULL, true);
+    return gshare_sim_queue_copy(copy, NULL, true, SIM_OP_CALL);
 }
 
 CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream) {
-    return gshare_sim_queue_copy(copy, stream, false);
+    return gshare_sim_queue_copy(copy, stream, false, SIM_OP_CALL);
 }
 
 CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D *copy) {
-    return gshare_sim_queue_copy(copy, NULL, true);
+    return gshare_sim_queue_copy(copy, NULL, true, SIM_OP_CALL);
 }
 
 CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D *copy, CUstream stream) {
-    return gshare_sim_queue_copy(copy, stream, false);
+    return gshare_sim_queue_copy(copy, stream, false, SIM_OP_CALL);
 }

@@ -169,6 +169,31 @@ typedef struct {
     unsigned int flags;
 } CUDA_ARRAY3D_DESCRIPTOR;
 
+/* One side of a copy of cuMemcpy3DBatchAsync: type 1 a pointer, 2 an array. */
+typedef struct {
+    int type;
+    union {
+        struct {
+            CUdeviceptr start;
+            size_t row_length; /* 0: as the copy is wide */
+            size_t layer_height;
+            CUmemLocation location;
+        } pointer;
+        struct {
+            CUarray array;
+            size_t x, y, z; /* in elements */
+        } array;
+    };
+} CUmemcpy3DOperand;
+
+typedef struct {
+    CUmemcpy3DOperand source;
+    CUmemcpy3DOperand target;
+    size_t width, height, depth;
+    int order;
+    unsigned int flags;
+} CUDA_MEMCPY3D_BATCH_OP;
+
 #include "cuda_graph_types.h"
 
 #endif

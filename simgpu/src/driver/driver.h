@@ -97,6 +97,8 @@ struct sim_function {
     unsigned int parameter_count;
     uint32_t *parameter_sizes;
     int dynamic_shared_bytes;
+    unsigned int block[3]; /* of the launches of launch_old.c; the same: */
+    unsigned int shared_bytes;
 };
 
 /* A module or a library: CUmodule and CUlibrary. */
@@ -161,7 +163,8 @@ struct sim_op gshare_sim_fill(const struct sim_board *board, const CUDA_MEMSET_N
 /* copy_box.c: the same of a copy, which is a box of bytes whatever call it came by. */
 CUresult gshare_sim_check_copy(const CUDA_MEMCPY3D *copy);
 struct sim_op gshare_sim_copy(const struct sim_board *board, const CUDA_MEMCPY3D *copy);
-CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool waits);
+CUresult gshare_sim_queue_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool waits,
+                               uint8_t flags);
 
 /* array.c: arrays are pitched device memory. */
 struct sim_array {
@@ -175,6 +178,7 @@ struct sim_array {
     unsigned int flags;
     size_t width, height, depth; /* as asked for */
 };
+size_t gshare_sim_element_bytes(const struct sim_array *array); /* 0: NULL */
 
 /* memory.c: host memory that the driver allocated or registered. */
 bool gshare_sim_find_host(const void *address, unsigned int *flags);

@@ -137,3 +137,13 @@ FORM(cuStreamUpdateCaptureDependencies_ptsz, cuStreamUpdateCaptureDependencies,
 FORM(cuStreamUpdateCaptureDependencies_v2_ptsz, cuStreamUpdateCaptureDependencies_v2,
      (CUstream a, CUgraphNode *b, const CUgraphEdgeData *c, size_t d, unsigned int e),
      (a, b, c, d, e))
+FORM(cuStreamSetAttribute_ptsz, cuStreamSetAttribute, (CUstream a, int b, const void *c), (a, b, c))
+FORM(cuStreamGetAttribute_ptsz, cuStreamGetAttribute, (CUstream a, int b, void *c), (a, b, c))
+FORM(cuStreamCopyAttributes_ptsz, cuStreamCopyAttributes, (CUstream a, CUstream b), (a, b))
+FORM(cuStreamAttachMemAsync_ptsz, cuStreamAttachMemAsync,
+     (CUstream a, CUdeviceptr b, size_t c, unsigned int d), (a, b, c, d))
+FORM(cuMemcpy3DBatchAsync_ptsz, cuMemcpy3DBatchAsync,
+     (size_t a, CUDA_MEMCPY3D_BATCH_OP *b, size_t *c, unsigned long long d, CUstream e),
+     (a, b, c, d, e))
+FORM(cuMemcpy3DBatchAsync_v2_ptsz, cuMemcpy3DBatchAsync_v2,
+     (size_t a, CUDA_MEMCPY3D_BATCH_OP *b, unsigned long long c, CUstream d), (a, b, c, d))

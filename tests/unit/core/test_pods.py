@@ -4,7 +4,7 @@ import pytest
 
 from gshare import names
 from gshare.errors import InputError
-from gshare.workload.pods import Asked, asked
+from gshare.workload.pods import Asked, asked, rectangle
 from gshare.workload.values import Shape
 
 LIMITS = {names.RESOURCE_SM: "12", names.RESOURCE_QUOTA: "40"}
@@ -86,3 +86,25 @@ def test_a_pod_without_a_name_is_called_pod():
     body = {"spec": pod(container(limits={names.RESOURCE_SM: "0"}))["spec"]}
 
     assert refusal(body).startswith("pod: ")
+
+
+def test_a_quota_limit_may_be_as_low_as_the_quota_request_over_the_containers():
+    annotations = {names.ANNOTATION_QUOTA_REQUEST: "20", names.ANNOTATION_QUOTA_LIMIT: "30"}
+
+    answer = asked(pod(container(), annotations=annotations))
+
+    assert answer == Asked("server", Shape(12, 40, 30))
+
+
+def test_a_quota_request_that_says_nothing_sensible_is_refused():
+    text = refusal(pod(container(), annotations={names.ANNOTATION_QUOTA_REQUEST: "0"}))
+
+    assert f"[{names.ANNOTATION_QUOTA_REQUEST}]: '0': must be a whole percent" in text
+
+
+def test_a_pods_rectangle_is_its_containers_alone():
+    annotations = {names.ANNOTATION_QUOTA_LIMIT: "much"}
+
+    answer = rectangle(pod(container(), annotations=annotations))
+
+    assert answer == Asked("server", Shape(12, 40, 100))

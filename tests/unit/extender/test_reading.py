@@ -4,6 +4,7 @@ import pytest
 from tests.support.scheduling import GIB, as_node, as_pod, gpu_node, gpu_pod, placement
 
 from gshare import names
+from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
 from gshare.placement import Request
@@ -128,3 +129,40 @@ def test_an_inventory_that_cannot_be_read_is_trouble():
 
     assert offer.inventory == ()
     assert "must be an object that describes a GPU" in offer.trouble
+
+
+def test_a_running_pod_says_what_it_asks_of_its_terms():
+    wishes = {names.ANNOTATION_QUOTA_REQUEST: "60", names.ANNOTATION_GPU_MEM: "2Gi"}
+
+    running = observed(node="a", placement=placement(), annotations=wishes, phase="Running")
+    waiting = observed(node="a", placement=placement(), annotations=wishes)
+
+    assert isinstance(running, PlacedPod)
+    assert isinstance(waiting, PlacedPod)
+    assert (running.wishes, waiting.wishes) == (wishes, None)
+
+
+def test_a_bound_pod_keeps_its_rectangle_whatever_its_annotations_say_by_now():
+    wrong = {names.ANNOTATION_QUOTA_LIMIT: "much", names.ANNOTATION_QUOTA_REQUEST: "-"}
+
+    seen = observed(node="a", placement=placement(), annotations=wrong, phase="Running")
+
+    assert isinstance(seen, PlacedPod)
+
+
+def test_a_node_says_which_terms_are_in_force():
+    said = {"uid-p": Standing(Terms(30, 90, GIB))}
+    node = gpu_node("a")
+    node["metadata"]["annotations"][names.ANNOTATION_IN_FORCE] = encode_in_force(said)
+
+    assert reading.offer(as_node(node)).standings == said
+
+
+def test_terms_that_cannot_be_read_are_trouble():
+    node = gpu_node("a")
+    node["metadata"]["annotations"][names.ANNOTATION_IN_FORCE] = "[]"
+
+    offer = reading.offer(as_node(node))
+
+    assert offer.inventory == ()
+    assert f"annotation {names.ANNOTATION_IN_FORCE} must be a JSON object" in offer.trouble

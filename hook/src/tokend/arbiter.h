@@ -16,7 +16,7 @@
  *   extended where nobody could use their SMs, else revoked; 4. if the oldest waiting tag lags by
  *   more than 5 % of W, ALL tags move by half the lag (loss is shared; ratios stay right);
  *   5. reserved grants in order of tags, where a later tag passes a waiting earlier one only if
- *   both fit side by side; 6. borrowed grants.
+ *   both fit side by side; 6. exchanges; 7. borrowed grants.
  *
  * Accounts. A lease's balance is its unspent entitlement. Opening a slot adds the slot's width to
  * a balance of at most one window's quota; GPU time used by right is taken off. Overrun makes the
@@ -24,25 +24,43 @@
  * would be W/400 or shorter is skipped and its time repays debt. A slot's `right` is what may be
  * used in it by right: the balance, at most its width, so that credit is never repaid out of
  * another lease's reserved time. A lease that is idle at its tag loses the passing time of that
- * slot's right, but keeps the balance: the rest is its credit. What a slip of the grid costs a
- * lease is its claim; claims too are repaid in free time only, and shorten nobody's slot.
+ * slot's right, but keeps the balance: the rest is its credit.
  *
- * Borrowing. Time that no slot claims goes first to leases with credit or a claim (make-up, up
- * to both), then to the least got/quota, in grants of W/8. A borrowed grant ends, less the
- * borrower's usual drain, before the tag of any wanting lease that could not start beside it. It
- * is revoked at once when a lease wakes that has a right or credit and would fit in its place.
- * A token bucket (rate: the limit L; depth: L (1 - L) W + W/20) is charged with all use. It never
- * holds up a slot, but a loan is only as long as leaves enough for the lease's next slot. So use
- * in any interval T is at most L T plus the depth: at most 0.3 W too much, once, after idling.
+ * Claims. A slot pays for all the time it was held (from the first work to the last): nobody else
+ * could use the SMs. What of it the GPU was not busy comes back as a claim, as does what a slip of
+ * the grid costs; claims are repaid in free time only, and shorten nobody's slot. So a lease that
+ * synchronises after each kernel reaches its quota in GPU time where the GPU has room, and costs
+ * its neighbours nothing where it has none.
+ *
+ * Borrowing. Time that no slot claims goes first to leases with credit, then to those with a claim
+ * (make-up, up to both), then to the least got/quota, in grants of W/8. A borrowed grant ends, less
+ * the borrower's usual drain, before the tag of any wanting lease that could not start beside it.
+ * It is revoked at once when a lease wakes that has a right or credit and would fit in its place.
+ * A token bucket (rate: the limit L; depth: L (1 - L) W + W/20) is charged with all busy time. It
+ * never holds up a slot, but a loan is only as long as leaves enough for the lease's next slot. So
+ * use in any interval T is at most L T plus the depth: at most 0.3 W too much, once, after idling.
+ *
+ * Exchange. A lease that wakes with credit, outside its slot, while no slot is late, may also
+ * interrupt RESERVED holders, once, for at most W/4. The interrupted slot makes way; it goes on
+ * when the waker's token is back, and ends when it would have ended. It loses the time between, at
+ * most C (agreed beforehand: the waker's time and the drains), and only where that is paid for:
+ *   - by surplus: what the victim borrowed and has not paid with before, at most one window's
+ *     quota. It has had that time already; the account goes down by what it loses. Or
+ *   - by the waker's own slot to come, which begins after the victim's place, ends before its next
+ *     tag, is at least C long and as high as the victim's partition. That slot is shortened by
+ *     what the victim loses, and the victim, who keeps the balance, is first of all borrowers.
+ * So a lease that always wants has, in any interval T, q T less a constant (hand-overs, one
+ * window's surplus, one window's quota owed), however often others wake. Only one who woke asks, so
+ * victim and waker cannot revoke each other in turn; nobody yields to two, nor while another slot
+ * waits. Example: A is (50 % SM, 100 %), B (50, 90) from 10 on, L (50, 10) from 0 on. L wakes at 20
+ * ms with 8 ms unspent. A's place is never over; B's ends where L's next slot begins, so B yields
+ * for C = 4 ms: it loses, say, 3 ms, L's next slot is 1 ms long, and B runs 3 ms in the rest of it.
  *
  * Worked example (W = 40 ms). A and B are (50 % SM, 60 % quota), a1-a4 (12, 40), c1-c2 (24, 40).
  * Timetable: [0,40) A a1 a2 c1 = 98 % SM; [40,60) A B = 100 %; [60,100) B a3 a4 c2 = 98 %.
  * At 16 ms a1, a2 and c1 are revoked and drain for, say, 0.6 ms; B, whose tag was 16 ms, starts
  * when all three are back, at 16.6 ms, and still gets its 24 ms. a1 used 16.6 ms: its next slot
  * is 15.4 ms long and again drains for 0.6, so in the next window it leaves on time.
- *
- * Where exchange goes: a waking lease may one day also revoke a RESERVED holder. That is one more
- * rule beside gshare_make_room in arbiter_grant.c, and one more class of victim in its loop.
  */
 #ifndef GSHARE_ARBITER_H
 #define GSHARE_ARBITER_H

@@ -112,6 +112,66 @@ def test_a_slot_that_nothing_repays_does_not_yield() -> None:
     assert kinds(made, NOW + WINDOW + 4 * MS) == []
 
 
+def both_run_and_a_third_wakes(*shapes: Shape) -> list[tuple[int, int]]:
+    """Return what happens when the last of three wakes 4 ms into the second window."""
+    made = Arbiter(LIBRARY, NOW)
+    for lease, shape in enumerate(shapes):
+        assert made.put(lease, shape, NOW) == 0
+        made.wants(lease, wants=lease < 2, now=NOW)
+    wakes = NOW + WINDOW + 4 * MS
+    for now in range(NOW, wakes, MS // 2):
+        for kind, lease in kinds(made, now):
+            if kind == REVOKE:
+                made.returned(lease, WINDOW, now)
+    made.wants(2, wants=True, now=wakes)
+    return kinds(made, wakes)
+
+
+WAKER = Shape(40, 20, 20, ((40, 20),))
+
+
+def test_a_slot_that_the_victim_runs_through_repays_nothing() -> None:
+    """Lease 0 runs on while the waker's slot would be free; lease 1 does not fit in it."""
+    through, too_large = Shape(40, 60, 60), Shape(60, 40, 40)
+
+    assert both_run_and_a_third_wakes(through, too_large, WAKER) == []
+
+
+def test_a_slot_after_the_victims_own_next_one_comes_too_late() -> None:
+    before = Shape(40, 40, 40, ((0, 20), (20, 20)))
+
+    assert both_run_and_a_third_wakes(before, Shape(60, 40, 40), WAKER) == []
+
+
+def test_a_slot_between_the_victims_slots_repays_it() -> None:
+    between = Shape(40, 40, 40)
+
+    assert both_run_and_a_third_wakes(between, Shape(60, 40, 40), WAKER) == [(REVOKE, 0)]
+
+
+def test_the_waker_pays_with_its_slot() -> None:
+    """It had the SMs for 4 ms of the other's time: its own slot of 8 ms is 4 ms."""
+    made = waker_beside(Shape(60, 60, 60), borrows=False)
+    now = NOW + WINDOW + 4 * MS
+    made.advance(now)
+    made.returned(0, 4 * MS, now)
+    made.advance(now)
+    now += 4 * MS
+    made.wants(1, wants=False, now=now)
+    made.advance(now)
+    made.returned(1, 4 * MS, now)
+    made.advance(now)
+    now = NOW + WINDOW + 32 * MS
+    made.advance(NOW + WINDOW + 24 * MS)
+    made.returned(0, 16 * MS, NOW + WINDOW + 24 * MS)
+    made.wants(0, wants=False, now=now)
+
+    made.wants(1, wants=True, now=now)
+
+    _, (grant,) = made.advance(now)
+    assert (grant.kind, grant.lease, grant.deadline_ns - now) == (GRANT, 1, 4 * MS)
+
+
 def test_who_spent_its_quota_takes_nobodys_slot() -> None:
     clients = [busy(60, 60, 0), busy(60, 40, 60, limit=40)]
     gpu = Gpu(LIBRARY, clients)

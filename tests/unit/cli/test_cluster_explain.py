@@ -5,6 +5,7 @@ import pytest
 from tests.support.cluster_objects import GIB, gpu, node, pod
 
 from gshare import names
+from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.runtime.kube.objects import Event, Node, Pod
 from gshare_cli.cluster_explain import explain
 from gshare_cli.cluster_state import cluster_view
@@ -217,3 +218,17 @@ def test_only_the_nearest_of_many_nodes_are_named():
     assert len(found.lines) == 21
     assert found.lines[0].startswith("n00: ")
     assert found.lines[-1] == "5 further nodes with GPUs lack as much or more"
+
+
+def test_a_pod_on_other_terms_says_those_in_force_and_what_was_refused():
+    refused = {names.ANNOTATION_QUOTA_REQUEST: "60"}
+    said = {"uid-of-web-0": Standing(Terms(30, 50, 2 * GIB), refused)}
+    there = node("n1", gpu("A"), annotations={names.ANNOTATION_IN_FORCE: encode_in_force(said)})
+
+    found = explained(pod(on="n1", gpu="A", annotations=refused), [there])
+
+    assert found.lines[1:4] == (
+        "rectangle: 12 % of the SMs for 30 % of the time, may borrow idle time up to 50 %",
+        "memory: at most 2Gi",
+        "its node refused gshare.io/quota-request: '60'; its events say why",
+    )

@@ -2,10 +2,12 @@
 
 import msgspec
 import pytest
-from tests.support.cluster_objects import gpu, node, pod
+from tests.support.cluster_objects import GIB, gpu, node, pod
 
 from gshare import names
+from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.runtime.kube.objects import Node, Pod
+from gshare_cli.cluster_ps import rows
 from gshare_cli.cluster_state import cluster_view, pod_view
 
 
@@ -176,3 +178,38 @@ def test_pods_of_one_workload_are_one_function(labels, owner, expected):
 
     assert found
     assert found.function == expected
+
+
+def changed(limit=90, refused=None):
+    """Return a node on which the pod `x` has other terms than it was placed with."""
+    said = {"uid-of-x": Standing(Terms(30, limit, 2 * GIB), refused or {})}
+    return node("n1", gpu("A"), annotations={names.ANNOTATION_IN_FORCE: encode_in_force(said)})
+
+
+def test_a_pod_is_shown_on_the_terms_that_are_in_force():
+    wishes = {names.ANNOTATION_QUOTA_REQUEST: "60", names.ANNOTATION_QUOTA_LIMIT: "70"}
+
+    found = view([changed()], [pod("x", on="n1", gpu="A", annotations=wishes)])
+
+    [shown] = rows(found, {})
+    assert (shown.quota_request_percent, shown.quota_limit_percent) == (30, 90)
+    assert shown.memory_limit_bytes == 2 * GIB
+
+
+def test_a_refused_annotation_is_named():
+    refused = {names.ANNOTATION_QUOTA_REQUEST: "60", names.ANNOTATION_GPU_MEM: None}
+
+    found = view([changed(refused=refused)], [pod("x", on="n1", gpu="A")])
+
+    [shown] = rows(found, {})
+    assert "its node refused gshare.io/quota-request: '60'" in shown.trouble
+    assert "gshare.io/gpu-mem: that it was removed" in shown.trouble
+
+
+def test_a_running_pod_whose_annotation_is_nonsense_holds_its_rectangle():
+    wrong = {names.ANNOTATION_QUOTA_LIMIT: "much"}
+
+    [shown] = view([changed(100, wrong)], [pod("x", on="n1", gpu="A", annotations=wrong)]).pods
+
+    assert shown.placed is not None
+    assert (shown.trouble, shown.quota_limit_percent) == ("", 100)

@@ -3,8 +3,10 @@
 import time
 
 import pytest
-from tests.support.scheduling import as_node, as_pod, gpu_node, gpu_pod, placement
+from tests.support.scheduling import GIB, as_node, as_pod, gpu_node, gpu_pod, placement
 
+from gshare import names
+from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.ledger import NodeRefusal, RefusalKind, Reservation
 from gshare.placement import Request
 from gshare_extender.cluster import Claim, Cluster, Listeners
@@ -265,3 +267,20 @@ def test_a_node_rests_no_longer_when_what_it_offers_changes(cluster):
     cluster.take_node("put", as_node(gpu_node("a", units=800)))
 
     assert offered(cluster, SMALL) == ["a", "b"]
+
+
+def test_terms_that_free_room_wake_those_that_wait(cluster, freed):
+    for node in ("a", "b"):
+        fill(cluster, node, f"full-{node}", phase="Running")
+    assert offered(cluster, SMALL) == []
+    relieved = gpu_node("a")
+    said = {"uid-full-a": Standing(Terms(50, 100, GIB))}
+    relieved["metadata"]["annotations"][names.ANNOTATION_IN_FORCE] = encode_in_force(said)
+    asked = {names.ANNOTATION_QUOTA_REQUEST: "50"}
+    fill(cluster, "a", "full-a", phase="Running", annotations=asked)
+    assert offered(cluster, SMALL) == freed == []
+
+    cluster.take_node("put", as_node(relieved))
+
+    assert freed == ["a"]
+    assert offered(cluster, SMALL) == ["a"]

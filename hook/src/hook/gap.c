@@ -35,6 +35,7 @@ static struct {
 static struct {
     enum stage stage;
     struct gshare_track *track;
+    uint64_t progress; /* of the thread that recorded its begin */
     int64_t seen_ns;   /* what the host saw of it */
     int64_t booked_ns; /* what was believed of it */
     bool is_wanted;    /* the gap that has begun is to be a sample */
@@ -122,7 +123,9 @@ static bool has_events(struct gshare_track *track) {
     return track->gap_begin && track->gap_end;
 }
 
-void gshare_gap_before_wait(struct gshare_track *track) {
+void gshare_gap_before_wait(struct gshare_track *track, uint64_t progress) {
+    if (sample.stage == BEGUN && is_sampled(track) && sample.progress == progress)
+        return;
     if (sample.stage == WHOLE)
         read_sample();
     if (sample.stage == WHOLE || gaps.working != 1 || track->working_epoch != gaps.epoch)
@@ -132,6 +135,7 @@ void gshare_gap_before_wait(struct gshare_track *track) {
         gshare_real.cuEventRecord(track->gap_begin, track->stream) != CUDA_SUCCESS)
         return;
     sample.track = track;
+    sample.progress = progress;
     sample.stage = BEGUN;
 }
 

@@ -22,8 +22,9 @@ void gshare_gap_begin_epoch(uint32_t epoch);
 void gshare_gap_works(struct gshare_track *track);
 void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns);
 
-/* The calling thread is about to wait for its last launch on `track`. */
-void gshare_gap_before_wait(struct gshare_track *track);
+/* The calling thread is about to wait for its last launch on `track`, or may be off its CPU before
+ * it does. `progress` is the thread's: where it is still the same, it has not launched since. */
+void gshare_gap_before_wait(struct gshare_track *track, uint64_t progress);
 
 /* That wait is over, and what it showed has been told. */
 void gshare_gap_after_wait(void);

@@ -68,15 +68,19 @@ void gshare_gate_count(struct gshare_lane *lane) {
         gshare_track_passed(lane->track, passed);
 }
 
-void gshare_gate_begin_wait(void) {
-    struct gshare_lane *lane = gshare_own_lane;
-    if (!gshare_lane_is_own())
-        return;
-    atomic_store_explicit(&lane->waiting, 1, memory_order_relaxed);
+/* Leaves an event behind the thread's last launch. */
+static void mark_gap(struct gshare_lane *lane) {
     gshare_gate_lock();
     if (lane->track && !lane->is_parked)
-        gshare_gap_before_wait(lane->track);
+        gshare_gap_before_wait(lane->track, gshare_lane_progress(lane));
     gshare_gate_unlock();
+}
+
+void gshare_gate_begin_wait(void) {
+    if (!gshare_lane_is_own())
+        return;
+    atomic_store_explicit(&gshare_own_lane->waiting, 1, memory_order_relaxed);
+    mark_gap(gshare_own_lane);
 }
 
 void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream) {
@@ -111,13 +115,16 @@ static bool is_open(void) {
 }
 
 static void rouse_if_due(void) {
-    if (atomic_load_explicit(&gshare_gate.is_rouse_due, memory_order_relaxed) &&
-        atomic_exchange(&gshare_gate.is_rouse_due, false))
+    if (atomic_exchange(&gshare_gate.is_rouse_due, false))
         gshare_watcher_rouse();
 }
 
 void gshare_gate_leave_slowly(void) {
     gshare_gate_leave();
+    if (!atomic_load_explicit(&gshare_gate.is_rouse_due, memory_order_relaxed))
+        return;
+    if (gshare_lane_is_own())
+        mark_gap(gshare_own_lane); /* the watcher may take this thread's CPU */
     rouse_if_due();
 }
 

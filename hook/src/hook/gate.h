@@ -90,6 +90,12 @@ CUresult gshare_gate_wait(CUstream stream, bool is_heavy);
 /* Returns this thread's lane, made if need be; NULL without memory. */
 struct gshare_lane *gshare_gate_lane(void);
 
+/* Changes with every launch and wait of the lane's thread. */
+static inline uint64_t gshare_lane_progress(struct gshare_lane *lane) {
+    uint64_t passes = atomic_load(&lane->passes), credit = (uint32_t)atomic_load(&lane->credit);
+    return passes << 32 ^ credit;
+}
+
 /* True where this thread has a lane already. */
 bool gshare_lane_is_own(void);
 

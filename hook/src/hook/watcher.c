@@ -65,8 +65,7 @@ static uint64_t read_progress(bool *is_engaged) {
     uint64_t progress = 0;
     *is_engaged = false;
     for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
-        progress += atomic_load(&lane->passes) * 0x9E3779B97F4A7C15ull;
-        progress += (uint64_t)atomic_load(&lane->credit);
+        progress += gshare_lane_progress(lane);
         *is_engaged |= atomic_load(&lane->busy) || atomic_load(&lane->waiting);
     }
     return progress;

@@ -146,11 +146,13 @@ class Node:
 
 @contextmanager
 def node(
-    *leases: wire.Limits, window_us: int = WINDOW_US, flags: tuple[str, ...] = ()
+    *leases: wire.Limits,
+    window_us: int = WINDOW_US,
+    flags: tuple[str, ...] = (),
+    disk: Path = Path("/dev/shm"),  # noqa: S108 (pages must lie on tmpfs)
 ) -> Iterator[Node]:
     """Run a daemon for `leases` in a folder whose path is longer than a socket's address."""
-    shared = Path("/dev/shm")  # noqa: S108 (pages must lie on tmpfs)
-    folder = Path(mkdtemp(prefix="gshare-test-", dir=shared))
+    folder = Path(mkdtemp(prefix="gshare-test-", dir=disk))
     made = Node(folder / ("long-" * 24) / "gpu", window_us, flags)
     made.folder.mkdir(parents=True)
     try:

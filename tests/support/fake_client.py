@@ -2,12 +2,14 @@
 
 `FakeClient` does one step at a time, for tests that look at each. Run as a program it plays a
 saturated hook: `python fake_client.py LEASE_DIR SECONDS` joins each grant, "computes"
-until the gate closes, reports its time and acks.
+until the gate closes, reports its time and acks. It comes back to a daemon that was away.
 """
 
+import contextlib
 import ctypes
 import mmap
 import os
+import select
 import socket
 import struct
 import sys
@@ -57,6 +59,10 @@ class FakeClient:
         _WORD.pack_into(self._bell, wire.DOORBELL_RINGS_OFFSET, (rings + 1) & 0xFFFFFFFF)
         _wake(self._bell, wire.DOORBELL_RINGS_OFFSET)
 
+    def silence(self) -> None:
+        """Undo all rings."""
+        _WORD.pack_into(self._bell, wire.DOORBELL_RINGS_OFFSET, 0)
+
     def want(self, wants: bool = True) -> None:  # noqa: FBT001, FBT002 (reads as said)
         self.set("wants", int(wants))
         self.ring()
@@ -81,9 +87,9 @@ class FakeClient:
             self.set("acked_epoch", epoch)
             self.ring()
 
-    def hold(self, used_ns: int | None = None) -> int:
+    def hold(self, used_ns: int | None = None, timeout_s: float = 2.0) -> int:
         """Join, compute until the gate closes, ack with the time that went by; return it."""
-        epoch = self.join()
+        epoch = self.join(timeout_s)
         began = time.monotonic_ns()
         while self.grant.epoch == epoch and time.monotonic_ns() < self.grant.deadline_ns:
             time.sleep(0.0002)
@@ -91,14 +97,27 @@ class FakeClient:
         self.ack(epoch, used)
         return used
 
-    def ack(self, epoch: int, used_ns: int) -> None:
-        """Report what was used, then give the epoch back."""
+    def ack(self, epoch: int, used_ns: int, busy_ns: int | None = None) -> None:
+        """Report what was used, all of it busy unless said; then give the epoch back."""
         self.set("used_ns", self.get("used_ns") + used_ns)
+        self.set("busy_ns", self.get("busy_ns") + (used_ns if busy_ns is None else busy_ns))
         self.set("acked_epoch", epoch)
         self.ring()
 
     def hang_up(self) -> None:
         self.connection.close()
+
+    def come_back(self) -> "FakeClient":
+        """Connect to the daemon's successor, asking for the same slot; ourselves if all is well."""
+        ready, _, _ = select.select([self.connection], [], [], 0)
+        if not ready:
+            return self
+        try:
+            again = FakeClient(self.lease, slot=self.slot, pid=self.pid)
+        except OSError:
+            return self
+        again.want(wants=bool(self.get("wants")))
+        return again
 
     def _greet(self, hello: bytes) -> tuple[wire.Welcome, int]:
         self.connection.send(hello)
@@ -138,7 +157,9 @@ def main() -> None:
     end = time.monotonic() + float(sys.argv[2])
     client.want()
     while time.monotonic() < end:
-        client.hold()
+        with contextlib.suppress(TimeoutError):
+            client.hold(timeout_s=0.005)
+        client = client.come_back()
     client.want(False)  # noqa: FBT003 (reads as said)
 
 

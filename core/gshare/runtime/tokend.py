@@ -41,13 +41,18 @@ class GpuStats:
 
 @dataclass(frozen=True, slots=True)
 class LeaseStats:
-    """A lease's counters since the daemon knows it; GPU time within and beyond its request."""
+    """A lease's counters since the daemon knows it.
+
+    `used_ns` is charged: the time from first to last work under each token. In `busy_ns` of it the
+    GPU had work. `reserved_ns` and `borrowed_ns` are the parts within and beyond the request.
+    """
 
     lease_id: str
     sm_percent: int
     quota_request_percent: int
     quota_limit_percent: int
     used_ns: int
+    busy_ns: int
     reserved_ns: int
     borrowed_ns: int
     grants: int
@@ -56,6 +61,8 @@ class LeaseStats:
     wants: bool
     processes: int
     memory_bytes: int
+    host_bytes: int
+    imported_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,9 @@ class Control:
     def reload(self) -> int:
         """Have the timetable read again; return how many leases it names.
 
-        Raises TokenDaemonError if the daemon refuses it; then nothing has changed.
+        Raises TokenDaemonError if the daemon refuses it: then nothing has changed. Or if a lease
+        could not be opened (a full disk, no folder): the others are in force, and the daemon tries
+        that one again ten times a second while it is named.
         """
         return int(_fields(self._ask("reload"))["leases"])
 
@@ -158,6 +167,7 @@ def _lease_stats(line: str) -> LeaseStats:
         quota_request_percent=counts["request"],
         quota_limit_percent=counts["limit"],
         used_ns=counts["used_ns"],
+        busy_ns=counts["busy_ns"],
         reserved_ns=counts["reserved_ns"],
         borrowed_ns=counts["borrowed_ns"],
         grants=counts["grants"],
@@ -166,4 +176,6 @@ def _lease_stats(line: str) -> LeaseStats:
         wants=bool(counts["wants"]),
         processes=counts["processes"],
         memory_bytes=counts["memory_bytes"],
+        host_bytes=counts["host_bytes"],
+        imported_bytes=counts["imported_bytes"],
     )

@@ -12,6 +12,9 @@ uint64_t gshare_clock_ns(void);
  * return early. */
 void gshare_futex_sleep(const _Atomic uint32_t *word, uint32_t seen, uint64_t until_ns);
 
+/* Sleeps until the absolute time `until_ns`. May return early. */
+void gshare_clock_sleep(uint64_t until_ns);
+
 /* Wakes all who sleep on the word, in any process. */
 void gshare_futex_wake(_Atomic uint32_t *word);
 

@@ -120,6 +120,8 @@ static void welcome(struct gshare_server *server, struct gshare_client *client,
     client->slot = answer.slot;
     if (send_welcome(server, client->socket.fd, &answer) < 0 || slot < 0) {
         leave(server, client);
+    } else {
+        gshare_state_ring(server->state); /* it may be the one that others wait for */
     }
 }
 
@@ -163,7 +165,7 @@ static struct gshare_client *admit(struct gshare_server *server, int fd,
 void gshare_clients_accept(struct gshare_server *server, struct gshare_source *source) {
     const struct gshare_listener *listener = (const struct gshare_listener *)source;
     struct gshare_lease *lease = &server->state->leases[listener->lease];
-    int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = gshare_server_accept(server, source);
     if (fd < 0) {
         return;
     }

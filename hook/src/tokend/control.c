@@ -30,11 +30,13 @@ static size_t lease_line(struct gshare_state *state, uint32_t number, char *at, 
     int length = snprintf(
         at, bytes,
         "lease %s sm=%" PRIu32 " request=%" PRIu32 " limit=%" PRIu32 " used_ns=%" PRIu64
-        " reserved_ns=%" PRIu64 " borrowed_ns=%" PRIu64 " grants=%" PRIu64 " waits=%" PRIu64
-        " holds=%" PRIu32 " wants=%" PRIu32 " processes=%" PRIu32 " memory_bytes=%" PRIu64 "\n",
+        " busy_ns=%" PRIu64 " reserved_ns=%" PRIu64 " borrowed_ns=%" PRIu64 " grants=%" PRIu64
+        " waits=%" PRIu64 " holds=%" PRIu32 " wants=%" PRIu32 " processes=%" PRIu32
+        " memory_bytes=%" PRIu64 " host_bytes=%" PRIu64 " imported_bytes=%" PRIu64 "\n",
         lease->id, shape.sm_percent, shape.request_percent, shape.limit_percent, account.used_ns,
-        account.reserved_ns, account.borrowed_ns, account.grants, sums.waits, account.holds,
-        account.wants, sums.processes, sums.memory_bytes);
+        account.busy_ns, account.reserved_ns, account.borrowed_ns, account.grants, sums.waits,
+        account.holds, account.wants, sums.processes, sums.memory_bytes, sums.host_bytes,
+        sums.imported_bytes);
     return length < 0 ? 0 : (size_t)length;
 }
 

@@ -96,14 +96,15 @@ void gshare_lease_close(struct gshare_lease *lease) {
 }
 
 void gshare_lease_grant(struct gshare_lease *lease, uint64_t deadline_ns, uint64_t now) {
-    for (uint32_t i = 0; i < GSHARE_MAX_SLOTS; i++) {
+    for (uint64_t left = lease->taken; left; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
         lease->used_before[i] = atomic_load(&lease->counters->slots[i].used_ns);
         lease->busy_before[i] = atomic_load(&lease->counters->slots[i].busy_ns);
     }
     lease->epoch = lease->epoch + 1 ? lease->epoch + 1 : 1;
     lease->held = true;
     lease->granted_at = now;
-    lease->draining = lease->died = false;
+    lease->draining = lease->joined = lease->died = false;
     atomic_store(&lease->grant->deadline_ns, deadline_ns);
     atomic_store(&lease->grant->epoch, lease->epoch);
     gshare_futex_wake(&lease->grant->epoch);
@@ -217,11 +218,17 @@ bool gshare_lease_is_quiet(const struct gshare_lease *lease) {
     return true;
 }
 
+bool gshare_lease_has_absent(const struct gshare_lease *lease) {
+    return (lease->taken & ~lease->connected) != 0;
+}
+
 struct gshare_lease_sums gshare_lease_sum(const struct gshare_lease *lease) {
     struct gshare_lease_sums sums = {.processes = (uint32_t)__builtin_popcountll(lease->taken)};
     for (uint64_t left = lease->taken; left; left &= left - 1) {
         const struct gshare_slot *slot = &lease->counters->slots[__builtin_ctzll(left)];
         sums.memory_bytes += atomic_load(&slot->memory_bytes);
+        sums.host_bytes += atomic_load(&slot->host_bytes);
+        sums.imported_bytes += atomic_load(&slot->imported_bytes);
         sums.waits += atomic_load(&slot->waits);
     }
     return sums;

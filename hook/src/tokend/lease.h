@@ -26,6 +26,7 @@ struct gshare_lease {
     uint32_t epoch; /* the last one given */
     bool held;      /* epoch is in force */
     bool draining;  /* epoch is revoked, and not back */
+    bool joined;    /* somebody launched under it, as was read last */
     bool died;      /* a process died under it */
     uint64_t granted_at;
     uint32_t untouched; /* grants in a row that nobody joined: its processes are stopped */
@@ -63,9 +64,13 @@ void gshare_lease_sweep(struct gshare_lease *lease);
 
 /* No process has anything in flight, under whatever epoch. */
 bool gshare_lease_is_quiet(const struct gshare_lease *lease);
+/* Processes of an earlier daemon have yet to come back: they go by the clock, not by our tokens. */
+bool gshare_lease_has_absent(const struct gshare_lease *lease);
 
 struct gshare_lease_sums {
     uint64_t memory_bytes;
+    uint64_t host_bytes;
+    uint64_t imported_bytes;
     uint64_t waits;
     uint32_t processes;
 };

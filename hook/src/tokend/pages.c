@@ -20,6 +20,21 @@ static bool is_kept(int fd, size_t bytes) {
            header.magic == GSHARE_MAGIC && header.version == GSHARE_WIRE_VERSION;
 }
 
+/* -ENOENT where there is none worth keeping. A good page on a full disk is kept, and an error: its
+ * processes have it mapped. */
+static int open_kept(int dir, const char *name, size_t bytes) {
+    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return -ENOENT;
+    }
+    int error = is_kept(fd, bytes) ? posix_fallocate(fd, 0, (off_t)bytes) : ENOENT;
+    if (error) {
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
 static int make_anew(int dir, const char *name, size_t bytes, mode_t mode) {
     const struct gshare_header header = {.magic = GSHARE_MAGIC, .version = GSHARE_WIRE_VERSION};
     if (unlinkat(dir, name, 0) < 0 && errno != ENOENT) {
@@ -42,15 +57,12 @@ static int make_anew(int dir, const char *name, size_t bytes, mode_t mode) {
 }
 
 int gshare_page_map(int dir, const char *name, size_t bytes, mode_t mode, void **page) {
-    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || !is_kept(fd, bytes) || posix_fallocate(fd, 0, (off_t)bytes) != 0) {
-        if (fd >= 0) {
-            close(fd);
-        }
+    int fd = open_kept(dir, name, bytes);
+    if (fd == -ENOENT) {
         fd = make_anew(dir, name, bytes, mode);
-        if (fd < 0) {
-            return fd;
-        }
+    }
+    if (fd < 0) {
+        return fd;
     }
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     int error = at == MAP_FAILED ? -errno : 0;

@@ -90,41 +90,58 @@ static void end_replaced(struct gshare_state *state) {
     gshare_state_ring(state);
 }
 
+/* Where a lease that is new was opened; NOWHERE, and why, where it could not be. */
+static uint32_t open_lease(struct gshare_state *state, const char *id, int *error) {
+    static uint64_t serial; /* server thread only */
+    struct gshare_lease lease;
+    uint32_t place = free_place(state);
+    if (place == NOWHERE) {
+        *error = -ENOSPC;
+        return NOWHERE;
+    }
+    *error = gshare_lease_open(&lease, state->leases_folder, id, gshare_clock_ns());
+    if (*error) {
+        return NOWHERE;
+    }
+    lease.forgotten = true; /* until the arbiter knows it */
+    lease.serial = ++serial;
+    pthread_mutex_lock(&state->lock);
+    state->leases[place] = lease;
+    pthread_mutex_unlock(&state->lock);
+    return place;
+}
+
 /* Opens the leases that are new, outside the lock: an entry is unseen by the token thread until it
- * is present. On an error those opened here are closed again. */
+ * is forgotten no more. Returns the last error, and whose it is. */
 static int open_new(struct gshare_state *state, const struct gshare_timetable *table,
                     uint32_t *places, const char **id) {
-    static uint64_t serial; /* server thread only */
     int error = 0;
-    uint32_t opened = 0;
-    for (; opened < table->count && !error; opened++) {
-        *id = table->entries[opened].id;
-        places[opened] = NOWHERE;
-        if (find(state, *id) != NOWHERE) {
-            continue;
+    for (uint32_t i = 0; i < table->count; i++) {
+        int failed = 0;
+        places[i] = NOWHERE;
+        uint32_t known = find(state, table->entries[i].id);
+        if (known == NOWHERE) {
+            places[i] = open_lease(state, table->entries[i].id, &failed);
+        } else if (state->leases[known].leaving) {
+            failed = -EBUSY; /* its predecessor of the same name still drains */
         }
-        struct gshare_lease lease;
-        uint32_t place = free_place(state);
-        error = place == NOWHERE
-                    ? -ENOSPC
-                    : gshare_lease_open(&lease, state->leases_folder, *id, gshare_clock_ns());
-        if (!error) {
-            pthread_mutex_lock(&state->lock);
-            lease.forgotten = true; /* until the arbiter knows it */
-            lease.serial = ++serial;
-            state->leases[place] = lease;
-            pthread_mutex_unlock(&state->lock);
-            places[opened] = place;
-        }
-    }
-    for (uint32_t i = 0; error && i < opened; i++) {
-        if (places[i] != NOWHERE) {
-            pthread_mutex_lock(&state->lock);
-            gshare_lease_close(&state->leases[places[i]]);
-            pthread_mutex_unlock(&state->lock);
+        if (failed) {
+            error = failed;
+            *id = table->entries[i].id;
         }
     }
     return error;
+}
+
+static void take_up(struct gshare_state *state, struct gshare_lease *lease, uint64_t now) {
+    gshare_log("event=lease-made lease=%s", lease->id);
+    lease->forgotten = false;
+    if (!gshare_lease_is_quiet(lease)) {
+        state->quiet_until = now + state->settings.drain_timeout_ns;
+    }
+    if (gshare_lease_has_absent(lease)) {
+        state->absent_until = now + state->settings.window_ns;
+    }
 }
 
 static void apply(struct gshare_state *state, const struct gshare_timetable *table,
@@ -137,13 +154,11 @@ static void apply(struct gshare_state *state, const struct gshare_timetable *tab
         if (place == NOWHERE) {
             place = find(state, table->entries[i].id);
         } else {
-            gshare_log("event=lease-made lease=%s", table->entries[i].id);
-            state->leases[place].forgotten = false;
-            if (!gshare_lease_is_quiet(&state->leases[place])) {
-                state->quiet_until = now + state->settings.drain_timeout_ns;
-            }
+            take_up(state, &state->leases[place], now);
         }
-        gshare_arbiter_put(state->arbiter, place, &table->entries[i].shape, now);
+        if (place != NOWHERE) {
+            gshare_arbiter_put(state->arbiter, place, &table->entries[i].shape, now);
+        }
     }
     pthread_mutex_unlock(&state->lock);
     gshare_state_ring(state);
@@ -194,11 +209,11 @@ bool gshare_reload(struct gshare_state *state, char *reply, size_t bytes) {
     end_replaced(state);
     await_leavers(state, &table);
     error = open_new(state, &table, places, &id);
+    apply(state, &table, places);
     if (error) {
         snprintf(reply, bytes, "error lease %s: %s", id, strerror(-error));
         return false;
     }
-    apply(state, &table, places);
     snprintf(reply, bytes, "ok leases=%u", table.count);
     return true;
 }

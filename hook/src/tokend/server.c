@@ -1,5 +1,6 @@
 /* The server thread: one epoll over signals, the control socket and the leases' sockets. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,12 @@
 #include "listener.h"
 #include "log.h"
 #include "server.h"
+#include "watch.h"
 
 #define LOOK_MS 100 /* how soon a changed timetable is seen without `reload` */
 #define EVENTS 64
 #define REQUEST_BYTES 64
-#define REPLY_BYTES 65536
+#define REPLY_BYTES 131072 /* 128 leases, all counters at their longest */
 
 int gshare_server_watch(struct gshare_server *server, struct gshare_source *source) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
@@ -58,24 +60,34 @@ static void on_request(struct gshare_server *server, struct gshare_source *sourc
     }
 }
 
-/* As many at once as there are places; more are turned away. */
-static void on_control(struct gshare_server *server, struct gshare_source *source) {
+/* Without a descriptor left a connection would stay, and be told of, for ever: it is taken with a
+ * descriptor kept for that, and closed. */
+int gshare_server_accept(struct gshare_server *server, const struct gshare_source *source) {
     int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && server->spare >= 0) {
+        close(server->spare);
+        fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            close(fd);
+        }
+        server->spare = open("/", O_PATH | O_CLOEXEC);
+        return -1;
+    }
+    return fd;
+}
+
+/* As many at once as there are places; each takes the place of the one that came first. */
+static void on_control(struct gshare_server *server, struct gshare_source *source) {
+    int fd = gshare_server_accept(server, source);
     if (fd < 0) {
         return;
     }
-    for (uint32_t i = 0; i < GSHARE_CONTROLLERS; i++) {
-        struct gshare_source *place = &server->controllers[i];
-        if (place->fd < 0) {
-            *place = (struct gshare_source){.ready = on_request, .fd = fd};
-            if (gshare_server_watch(server, place) == 0) {
-                return;
-            }
-            place->fd = -1;
-            break;
-        }
+    struct gshare_source *place = &server->controllers[server->controls++ % GSHARE_CONTROLLERS];
+    gshare_server_drop(server, place);
+    *place = (struct gshare_source){.ready = on_request, .fd = fd};
+    if (gshare_server_watch(server, place) < 0) {
+        gshare_server_drop(server, place);
     }
-    close(fd);
 }
 
 /* Listeners come and go with the leases. */
@@ -97,21 +109,6 @@ void gshare_server_follow_leases(struct gshare_server *server) {
     gshare_clients_follow_leases(server);
 }
 
-/* The file is the state, not an event: it is read whenever it differs from what was read last. */
-static void look_at_timetable(struct gshare_server *server) {
-    char reply[256];
-    struct gshare_file_mark mark = gshare_timetable_mark(server->state);
-    if (memcmp(&mark, &server->mark, sizeof(mark)) == 0) {
-        return;
-    }
-    server->mark = mark;
-    bool good = gshare_reload(server->state, reply, sizeof(reply));
-    if (!good) {
-        gshare_log("event=reload-failed reason=\"%s\"", reply);
-    }
-    gshare_server_follow_leases(server);
-}
-
 static int start(struct gshare_server *server) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -119,7 +116,8 @@ static int start(struct gshare_server *server) {
     sigaddset(&signals, SIGINT);
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    look_at_timetable(server); /* who reaches the control socket finds the leases made */
+    gshare_watch_start(server);
+    gshare_watch_look(server); /* who reaches the control socket finds the leases made */
     int control = gshare_listen(server->state->folder, "control.sock");
     if (server->epoll < 0 || signal_fd < 0 || control < 0) {
         return control < 0 ? control : -EMFILE;
@@ -155,7 +153,7 @@ static void serve(struct gshare_server *server) {
         }
     }
     gshare_clients_free(server);
-    look_at_timetable(server);
+    gshare_watch_look(server);
     sweep_once(server);
     gshare_server_follow_leases(server);
 }
@@ -166,9 +164,11 @@ static void finish(struct gshare_server *server) {
         gshare_server_drop(server, &server->controllers[i]);
     }
     gshare_server_drop(server, &server->signals);
+    gshare_server_drop(server, &server->changes);
     gshare_server_drop(server, &server->control);
     unlinkat(server->state->folder, "control.sock", 0);
     close(server->epoll);
+    close(server->spare);
 }
 
 int gshare_server_run(struct gshare_state *state) {
@@ -177,8 +177,9 @@ int gshare_server_run(struct gshare_state *state) {
         return -ENOMEM;
     }
     server->state = state;
+    server->spare = open("/", O_PATH | O_CLOEXEC);
     server->sweep_at = gshare_clock_ns() + state->settings.reconnect_ns;
-    server->signals.fd = server->control.fd = -1;
+    server->signals.fd = server->control.fd = server->changes.fd = -1;
     for (uint32_t i = 0; i < GSHARE_CONTROLLERS; i++) {
         server->controllers[i].fd = -1;
     }

@@ -79,8 +79,11 @@ int gshare_state_init(struct gshare_state *state, const struct gshare_settings *
     if (!state->arbiter) {
         return -ENOMEM;
     }
+    /* The grid by which processes pace themselves while there is no daemon (hook, pace.c): those
+     * that have not come back yet then run in their own slots. */
+    uint64_t now = gshare_clock_ns();
     gshare_arbiter_init(state->arbiter, settings->window_ns, settings->drain_timeout_ns,
-                        gshare_clock_ns());
+                        now - now % settings->window_ns);
     return init_lock(&state->lock);
 }
 

@@ -29,8 +29,9 @@ struct gshare_state {
     pthread_mutex_t lock;
     struct gshare_arbiter *arbiter;
     struct gshare_lease leases[GSHARE_ARBITER_LEASES]; /* index: the arbiter's lease number */
-    uint64_t quiet_until; /* no grants before, while tokens of an earlier daemon drain */
-    uint64_t late_ns_max; /* largest delay of a timed wake-up */
+    uint64_t quiet_until;  /* no grants before, while tokens of an earlier daemon drain */
+    uint64_t absent_until; /* nor before, while its processes have yet to come back */
+    uint64_t late_ns_max;  /* largest delay of a timed wake-up */
 };
 
 int gshare_state_init(struct gshare_state *state, const struct gshare_settings *settings);
@@ -52,7 +53,8 @@ struct gshare_file_mark gshare_timetable_mark(const struct gshare_state *state);
 void gshare_state_reap(struct gshare_state *state);
 
 /* Brings the leases in line with the timetable file. `reply` becomes "ok leases=<n>" or
- * "error <one line>"; an error changes nothing. Server thread only. */
+ * "error <one line>". A timetable that cannot be read changes nothing; a lease that cannot be
+ * opened (a full disk, a missing folder) costs only itself: try again. Server thread only. */
 bool gshare_reload(struct gshare_state *state, char *reply, size_t bytes);
 /* Answers one control request. Server thread only. */
 void gshare_control(struct gshare_state *state, const char *request, char *reply, size_t bytes);

@@ -1,5 +1,6 @@
 /* The token thread: reads slots, asks the arbiter, writes grants, sleeps on the doorbell. */
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "common/clock.h"
@@ -8,6 +9,16 @@
 
 #define SPIN_NS 50000u /* a timed futex wakes 20-50 us late; the rest is spun, never more */
 #define ROUNDS_MAX 8   /* of decisions before the doorbell is looked at again */
+
+/* Looks in one window: far more than honest processes cause (5 a grant), few enough for a core. */
+#define LOOKS 256
+#define LOOKS_A_LEASE 16
+
+struct looks {
+    uint64_t since; /* start of the window in which they are counted */
+    uint32_t count;
+    uint32_t most;
+};
 
 /* A stopped process may want a token for ever. A grant that nobody joins for W/8 is taken back, and
  * the third in a row puts the lease to sleep, for one window first, for eight at most. */
@@ -31,7 +42,8 @@ static uint64_t look_at(const struct gshare_state *state, uint64_t now) {
     for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
         const struct gshare_lease *lease = &state->leases[i];
         uint64_t take_up = lease->granted_at + state->settings.window_ns / 8;
-        uint64_t at = lease->held && take_up > now ? take_up : lease->asleep_until;
+        bool is_awaited = lease->held && !lease->joined && take_up > now;
+        uint64_t at = is_awaited ? take_up : lease->asleep_until;
         if (lease->present && at > now && at < next) {
             next = at;
         }
@@ -43,6 +55,7 @@ static uint64_t look_at(const struct gshare_state *state, uint64_t now) {
 static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
     struct gshare_lease *lease = &state->leases[number];
     struct gshare_reading reading = gshare_lease_read(lease);
+    lease->joined = reading.joined;
     if (lease->draining && !reading.pending) {
         lease->draining = false;
         gshare_arbiter_returned(state->arbiter, number, reading.used_ns, reading.busy_ns, now);
@@ -73,19 +86,25 @@ static bool carry_out(struct gshare_state *state, const struct gshare_instructio
     }
 }
 
-/* While tokens of an earlier daemon are out, nobody gets one of ours: the SMs may be in use. */
-static bool waits_for_quiet(struct gshare_state *state, uint64_t now) {
-    if (state->quiet_until == 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES && now < state->quiet_until; i++) {
+/* While tokens of an earlier daemon are out, or its processes still pace themselves, nobody gets a
+ * token of ours: the SMs may be in use. Returns until when, 0 where nothing is to be waited for. */
+static uint64_t waits_for_quiet(struct gshare_state *state, uint64_t now) {
+    const uint64_t quiet = now < state->quiet_until ? state->quiet_until : 0;
+    const uint64_t absent = now < state->absent_until ? state->absent_until : 0;
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES && (quiet || absent); i++) {
         const struct gshare_lease *lease = &state->leases[i];
-        if (lease->present && !lease->forgotten && !gshare_lease_is_quiet(lease)) {
-            return true;
+        if (!lease->present || lease->forgotten) {
+            continue;
+        }
+        if (quiet && !gshare_lease_is_quiet(lease)) {
+            return quiet;
+        }
+        if (absent && gshare_lease_has_absent(lease)) {
+            return absent;
         }
     }
-    state->quiet_until = 0;
-    return false;
+    state->quiet_until = state->absent_until = 0;
+    return 0;
 }
 
 /* Returns when to look again. */
@@ -93,8 +112,9 @@ static uint64_t decide(struct gshare_state *state) {
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         uint64_t now = gshare_clock_ns();
         bool again = false;
-        if (waits_for_quiet(state, now)) {
-            return state->quiet_until;
+        uint64_t quiet = waits_for_quiet(state, now);
+        if (quiet) {
+            return quiet;
         }
         for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
             if (state->leases[i].present && !state->leases[i].forgotten) {
@@ -115,16 +135,20 @@ static uint64_t decide(struct gshare_state *state) {
     return gshare_clock_ns();
 }
 
-/* Waits for a ring or the time `until`. Returns how late it is, 0 after a ring. */
-static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until) {
+/* Waits for a ring or the time `until`. Returns how late it is, 0 after a ring. The bell's page can
+ * be written by any process, which may undo another's ring; so `latest` comes, ring or not. */
+static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until, uint64_t latest) {
     const _Atomic uint32_t *rings = &state->doorbell->rings;
     while (atomic_load(rings) == seen) {
         uint64_t now = gshare_clock_ns();
         if (now >= until) {
             return now - until;
         }
-        if (until == GSHARE_NEVER || until - now > SPIN_NS) {
-            gshare_futex_sleep(rings, seen, until == GSHARE_NEVER ? until : until - SPIN_NS);
+        if (latest < until && now >= latest) {
+            return 0;
+        }
+        if (until - now > SPIN_NS) {
+            gshare_futex_sleep(rings, seen, latest < until ? latest : until - SPIN_NS);
         } else {
             __builtin_ia32_pause();
         }
@@ -138,21 +162,47 @@ static void go_first(const struct gshare_state *state) {
     struct sched_param parameter = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
     bool fifo =
         state->settings.fifo && pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameter) == 0;
+    prctl(PR_SET_TIMERSLACK, 1ul); /* else 50 us where FIFO is refused */
     bool nice = state->settings.fifo && !fifo && setpriority(PRIO_PROCESS, 0, -20) == 0;
     gshare_log("event=tokens fifo=%d nice=%d", fifo, nice);
 }
 
+static uint32_t leases(const struct gshare_state *state) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        count += state->leases[i].present;
+    }
+    return count;
+}
+
+/* The doorbell is every process's, and one may ring it without end. So a thread that goes before
+ * all others looks only so often a window, and every W/400 in the rest of it. */
+static void rest(const struct gshare_state *state, struct looks *looks) {
+    const uint64_t window = state->settings.window_ns;
+    uint64_t now = gshare_clock_ns();
+    if (now - looks->since >= window) {
+        looks->since = now;
+        looks->count = 0;
+    }
+    if (++looks->count > looks->most) {
+        gshare_clock_sleep(now + window / 400);
+    }
+}
+
 void *gshare_tokens_run(void *of) {
     struct gshare_state *state = of;
+    struct looks looks = {.most = LOOKS};
     uint64_t late = 0;
     go_first(state);
     while (!atomic_load(&state->stops)) {
+        rest(state, &looks);
         uint32_t seen = atomic_load(&state->doorbell->rings);
         pthread_mutex_lock(&state->lock);
         state->late_ns_max = late > state->late_ns_max ? late : state->late_ns_max;
         uint64_t next = decide(state);
+        looks.most = LOOKS + LOOKS_A_LEASE * leases(state);
         pthread_mutex_unlock(&state->lock);
-        late = await(state, seen, next);
+        late = await(state, seen, next, gshare_clock_ns() + state->settings.window_ns);
     }
     return NULL;
 }

@@ -11,8 +11,8 @@ from gshare.runtime import tokend
 
 GPU = "gpu now_ns=5 window_us=40000 max_concurrent_sm_percent=98 grants=3 slips=1 late_ns_max=77"
 LEASE = (
-    "lease a sm=12 request=40 limit=60 used_ns=9 reserved_ns=7 borrowed_ns=2 grants=3 waits=4 "
-    "holds=1 wants=0 processes=2 memory_bytes=4096"
+    "lease a sm=12 request=40 limit=60 used_ns=9 busy_ns=8 reserved_ns=7 borrowed_ns=2 grants=3 "
+    "waits=4 holds=1 wants=0 processes=2 memory_bytes=4096 host_bytes=512 imported_bytes=64"
 )
 
 
@@ -38,7 +38,7 @@ def test_counters_are_read_with_their_units_and_unknown_ones_skipped() -> None:
 
     assert stats.gpu == tokend.GpuStats(5, 40000, 98, 3, 1, 77)
     assert stats.lease("a") == tokend.LeaseStats(
-        *("a", 12, 40, 60, 9, 7, 2, 3, 4, True, False, 2, 4096)
+        *("a", 12, 40, 60, 9, 8, 7, 2, 3, 4, True, False, 2, 4096, 512, 64)
     )
 
 

@@ -1,4 +1,6 @@
 /* Who gets a token: reserved slots in the order of their tags, then loans. */
+#include <stddef.h>
+
 #include "arbiter_state.h"
 
 static uint32_t due_in_order(struct gshare_arbiter *a, struct gshare_party **due) {
@@ -68,17 +70,18 @@ uint64_t gshare_unspent_length(const struct gshare_arbiter *a, const struct gsha
 /* Grants, or keeps the room for it that borrowers will leave. */
 static void lend(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now) {
     uint64_t end = 0;
-    uint64_t length = loan_length(a, p, now, &end);
     uint32_t sm = p->shape.sm_percent;
+    bool unspent = gshare_has_unspent(a, p);
+    bool fits = gshare_loan_fits(a, sm);
+    if (!fits && !gshare_room_without_loans(a, a->blocked_sm + sm, unspent)) {
+        return;
+    }
+    uint64_t length = loan_length(a, p, now, &end);
     if (length == 0) {
         return;
     }
-    if (gshare_loan_fits(a, sm)) {
+    if (fits) {
         gshare_give(a, p, false, length, end, now);
-        return;
-    }
-    bool unspent = gshare_has_unspent(a, p);
-    if (!gshare_room_without_loans(a, a->blocked_sm + sm, unspent)) {
         return;
     }
     gshare_block(a, sm, now);
@@ -87,23 +90,32 @@ static void lend(struct gshare_arbiter *a, struct gshare_party *p, uint64_t now)
     }
 }
 
+static uint32_t borrowers(struct gshare_arbiter *a, struct gshare_party **all, uint64_t now) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (may_borrow(a, &a->parties[i], now)) {
+            all[count++] = &a->parties[i];
+        }
+    }
+    return count;
+}
+
+/* What a loan to one changes for the others is room alone, so they are asked for once. */
 void gshare_grant_loans(struct gshare_arbiter *a, uint64_t now) {
-    bool seen[GSHARE_ARBITER_LEASES] = {false};
-    for (;;) {
-        uint32_t best = a->count;
-        for (uint32_t i = 0; i < a->count; i++) {
-            struct gshare_party *p = &a->parties[i];
-            if (!seen[i] && may_borrow(a, p, now) &&
-                (best == a->count || goes_before(a, p, &a->parties[best]))) {
+    struct gshare_party *all[GSHARE_ARBITER_LEASES];
+    uint32_t count = borrowers(a, all, now);
+    for (uint32_t left = count; left > 0; left--) {
+        uint32_t best = count;
+        for (uint32_t i = 0; i < count; i++) {
+            if (all[i] && (best == count || goes_before(a, all[i], all[best]))) {
                 best = i;
             }
         }
-        if (best == a->count ||
-            (a->sm_in_use == FULL_PERCENT && !gshare_has_unspent(a, &a->parties[best]))) {
+        if (a->sm_in_use == FULL_PERCENT && !gshare_has_unspent(a, all[best])) {
             return; /* those who follow may revoke nobody either */
         }
-        seen[best] = true;
-        lend(a, &a->parties[best], now);
+        lend(a, all[best], now);
+        all[best] = NULL;
     }
 }
 

@@ -43,7 +43,7 @@ class HookedGpu:
 
     def accounted(self, lease_id: str) -> int:
         """Return the bytes of device memory that the account says the lease holds."""
-        return self.node.control.stats().lease(lease_id).memory_bytes
+        return self.counters(lease_id).memory_bytes
 
     def counters(self, lease_id: str) -> wire.Counters:
         """Return what the lease's processes say of themselves."""

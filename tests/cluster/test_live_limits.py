@@ -15,6 +15,11 @@ CLOSE_POINTS = 3.0
 """How far what is delivered may be from what is promised: the nodes share a machine with us."""
 
 
+def _calm(quota: int) -> Ask:
+    """Return all SMs for `quota` percent of the time, and little memory."""
+    return Ask(100, quota, programs.CALM, annotations={"gpu_mem": "1Gi"})
+
+
 def _annotate(scene: Scene, pod: str, annotations: dict[str, str | None]) -> None:
     change = {"metadata": {"annotations": annotations}}
     scene.api.patch(scene.path("Pod", pod), change)
@@ -55,12 +60,11 @@ def test_what_a_pod_gives_up_is_given_to_one_that_waits_and_not_promised_again(
     cluster: Cluster, scene: Scene
 ) -> None:
     """All GPUs of both nodes are full; one pod asks for less, then for what it had."""
-    calm = programs.CALM
-    scene.create(*(workloads.pod(f"full-{each}", Ask(100, 70, calm)) for each in range(GPUS)))
+    scene.create(*(workloads.pod(f"full-{each}", _calm(70)) for each in range(GPUS)))
     scene.wait_running(GPUS)
-    scene.create(*(workloads.pod(f"rest-{each}", Ask(100, 30, calm)) for each in range(GPUS)))
+    scene.create(*(workloads.pod(f"rest-{each}", _calm(30)) for each in range(GPUS)))
     scene.wait_running(2 * GPUS)
-    scene.create(workloads.pod("waits", Ask(100, 25, calm)))
+    scene.create(workloads.pod("waits", _calm(25)))
     scene.wait_event("waits", "FailedScheduling", "GPU rectangles are full")
 
     _annotate(scene, "full-0", {REQUEST: "40"})

@@ -1,12 +1,17 @@
 """The memory account under real clients agrees with the driver, whatever becomes of a client."""
 
 import json
+import os
 import signal
+import subprocess
 import time
 
 import pytest
-from tests.support.daemon import eventually
+from tests.support import simgpu_node
+from tests.support.daemon import eventually, native
 from tests.support.hooked import CONTEXT_BYTES, GIB, MIB, HookedGpu, hooked_gpu
+
+from gshare import names
 
 ALLOCATIONS = {
     "plain": "ok(cuda.cuMemAlloc(21 << 20))",
@@ -71,6 +76,24 @@ def test_account_is_exact_when_a_process_is_killed_at_any_moment() -> None:
                 victim.wait()
 
             assert eventually(lambda: gpu.accounted("a") == CONTEXT_BYTES + 50 * MIB)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_container_whose_environment_is_wiped_is_held_to_its_lease() -> None:
+    mount = "mount -t tmpfs none /run && mkdir -p /run/gshare && ln -s {lease} /run/gshare/lease"
+    code = "context(); print(cuda.cuMemAlloc(3 << 30)[0].name)"
+    with hooked_gpu("a", memory_bytes=2 * GIB) as gpu:
+        variables = simgpu_node.environment(gpu.gpu, gpu.variables("a"))
+        del variables[names.ENV_LEASE_DIR]
+        script = mount.format(lease=gpu.node.lease("a")) + ' && exec "$@"'
+        shell = ["unshare", "--mount", "env", "-u", "LD_PRELOAD", "sh", "-c", script, "sh"]
+        preload = ["env", f"LD_PRELOAD={native().hook}"]
+        done = subprocess.run(
+            [*shell, *preload, *simgpu_node.command(code)],
+            env=variables, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+
+    assert done.stdout.strip() == "CUDA_ERROR_OUT_OF_MEMORY"
 
 
 def test_memory_of_a_context_that_is_reset_is_given_back() -> None:

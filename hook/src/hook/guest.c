@@ -24,9 +24,35 @@ static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
     __attribute__((weak));
 
+/* Where a container finds its lease (gshare/names.py: CONTAINER_LEASE_DIR), though its programs
+ * were started with an empty environment. */
+#define CONTAINER_LEASE "/run/gshare/lease"
+
+/* Whether that folder is there: 0 until the first question. Every writer stores the same. */
+enum { UNKNOWN, PRESENT, ABSENT };
+static _Atomic int container_lease;
+
+static bool is_in_container(void) {
+    int known = atomic_load_explicit(&container_lease, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        int saved = errno;
+        known = access(CONTAINER_LEASE, F_OK) == 0 ? PRESENT : ABSENT;
+        errno = saved;
+        atomic_store_explicit(&container_lease, known, memory_order_relaxed);
+    }
+    return known == PRESENT;
+}
+
+/* Returns the lease's folder, or NULL where the process has none. */
+static const char *lease_directory(void) {
+    const char *named = getenv("GSHARE_LEASE_DIR");
+    if (named)
+        return *named ? named : NULL;
+    return is_in_container() ? CONTAINER_LEASE : NULL;
+}
+
 bool gshare_guest_is_asked(void) {
-    const char *directory = getenv("GSHARE_LEASE_DIR");
-    return directory && *directory;
+    return lease_directory() != NULL;
 }
 
 void gshare_guest_resolve(void) {
@@ -73,12 +99,12 @@ static void complain(const char *directory, int error) {
 
 static void start(void) {
     gshare_guest_resolve();
-    if (!gshare_guest_is_asked()) {
+    const char *directory = lease_directory();
+    if (!directory) {
         atomic_store(&gshare_guest_mode, GSHARE_GUEST_INERT);
         return;
     }
     watch_forks();
-    const char *directory = getenv("GSHARE_LEASE_DIR");
     int error = gshare_session_open(directory);
     if (error == 0)
         error = gshare_watcher_start();

@@ -15,7 +15,8 @@ enum gshare_guest_mode {
 /* Written by gshare_guest_start under its once, and by the child after a fork. */
 extern _Atomic int gshare_guest_mode;
 
-/* True where GSHARE_LEASE_DIR is set. Callable before any start. */
+/* True where GSHARE_LEASE_DIR names a lease or, if it is unset, a container has one in its place.
+ * Callable before any start. */
 bool gshare_guest_is_asked(void);
 
 /* Finds the driver's functions. Once a process; keeps errno. */

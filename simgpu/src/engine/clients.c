@@ -27,6 +27,20 @@ void gshare_sim_reap(struct sim_gpu *gpu) {
             end_client(state, i);
 }
 
+void gshare_sim_reap_next(struct sim_gpu *gpu) {
+    struct sim_state *state = gpu->state;
+
+    for (uint32_t i = 0; i < state->client_high; i++) {
+        uint32_t slot = (state->reap_at + i) % state->client_high;
+        if (!state->clients[slot].in_use)
+            continue;
+        state->reap_at = slot + 1;
+        if (!is_alive(gpu, slot))
+            end_client(state, slot);
+        return;
+    }
+}
+
 static bool account_in_use(const struct sim_state *state, uint32_t account) {
     for (uint32_t i = 0; i < state->client_high; i++)
         if (state->clients[i].in_use && state->clients[i].account == account)

@@ -55,7 +55,8 @@ struct sim_terms {
 };
 int gshare_sim_attach(struct sim_gpu *gpu, const struct sim_terms *terms);
 void gshare_sim_detach(struct sim_gpu *gpu);
-void gshare_sim_reap(struct sim_gpu *gpu);
+void gshare_sim_reap(struct sim_gpu *gpu);      /* all that are dead */
+void gshare_sim_reap_next(struct sim_gpu *gpu); /* the next one in turn, if it is dead */
 uint64_t gshare_sim_memory_used(const struct sim_state *state);
 int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes); /* takes the lock; -ENOMEM: full */
 void gshare_sim_refund(struct sim_gpu *gpu, uint64_t bytes);
@@ -80,6 +81,7 @@ uint64_t gshare_sim_record(struct sim_gpu *gpu, uint32_t stream, uint32_t event)
 void gshare_sim_wait(struct sim_gpu *gpu, uint32_t stream, uint64_t position);
 void gshare_sim_wait_group(struct sim_gpu *gpu, uint32_t group);
 void gshare_sim_sleep_until(uint64_t time_ns);
+void gshare_sim_relax(void); /* a pause of a spinning thread */
 uint64_t gshare_sim_earliest(struct sim_state *state, uint32_t stream, uint64_t position);
 
 /* schedule.c: who runs, at what rate, from state->time_ns on. */

@@ -13,9 +13,10 @@
 
 #include "engine.h"
 
-/* Looking for dead clients costs a system call for each client, so it is done this often. */
-static const uint64_t REAP_INTERVAL_NS = 4000000;
+/* Looking whether a client is dead costs a system call, so this often one of them is looked at. */
+static const uint64_t REAP_INTERVAL_NS = 250000;
 static const long LOOK_NS = 4000000;
+enum { SPINS = 100 };
 static const uint32_t WAITED = 0x80000000u; /* in the lock: somebody sleeps until it is free */
 
 uint64_t gshare_sim_now(void) {
@@ -79,12 +80,26 @@ static bool wait_for(struct sim_gpu *gpu) {
     }
 }
 
-static bool take(struct sim_gpu *gpu) {
+static bool try_take(struct sim_gpu *gpu) {
     uint32_t nobody = 0;
+    return atomic_compare_exchange_strong_explicit(&gpu->state->lock, &nobody, gpu->visitor,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/* The lock is held for a fraction of a microsecond, and a sleeper wakes tens of them late. */
+static bool spin(struct sim_gpu *gpu) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&gpu->state->lock, memory_order_relaxed) == 0 && try_take(gpu))
+            return true;
+        gshare_sim_relax();
+    }
+    return false;
+}
+
+static bool take(struct sim_gpu *gpu) {
     int error = errno;
 
-    if (atomic_compare_exchange_strong_explicit(&gpu->state->lock, &nobody, gpu->visitor,
-                                                memory_order_acquire, memory_order_relaxed))
+    if (try_take(gpu) || spin(gpu))
         return false;
     bool is_from_dead = wait_for(gpu);
     errno = error;
@@ -94,15 +109,16 @@ static bool take(struct sim_gpu *gpu) {
 void gshare_sim_lock(struct sim_gpu *gpu) {
     struct sim_state *state = gpu->state;
 
-    if (take(gpu)) {
+    bool is_from_dead = take(gpu);
+    if (is_from_dead)
         gshare_sim_repair(state);
-        state->reaped_ns = 0;
-    }
     uint64_t now = gshare_sim_now();
     gshare_sim_advance(state, now);
-    if (now - state->reaped_ns > REAP_INTERVAL_NS) {
-        state->reaped_ns = now;
+    if (is_from_dead) {
         gshare_sim_reap(gpu);
+    } else if (now - state->reaped_ns > REAP_INTERVAL_NS) {
+        state->reaped_ns = now;
+        gshare_sim_reap_next(gpu);
     }
 }
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 5u
+#define SIM_VERSION 6u
 
 enum {
     SIM_CLIENTS = 256,
@@ -168,6 +168,7 @@ struct sim_state {
     uint64_t created_ns;
     uint64_t time_ns; /* the model's clock: everything up to here has happened */
     uint64_t reaped_ns;
+    uint32_t reap_at; /* the slot that is looked at next */
     uint64_t orders;
     uint64_t steps;
     uint64_t busy_ns;

@@ -48,7 +48,7 @@ uint64_t gshare_sim_earliest(struct sim_state *state, uint32_t index, uint64_t p
     return earliest > change ? earliest : change;
 }
 
-static void relax(void) {
+void gshare_sim_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -72,7 +72,7 @@ void gshare_sim_sleep_until(uint64_t time_ns) {
             prctl(PR_SET_TIMERSLACK, slack);
     }
     while (gshare_sim_now() < time_ns)
-        relax();
+        gshare_sim_relax();
     errno = error;
 }
 

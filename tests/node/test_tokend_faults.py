@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -127,25 +126,18 @@ def test_a_daemon_out_of_descriptors_turns_away_and_goes_on() -> None:
 
 def test_control_connections_that_say_nothing_keep_nobody_out() -> None:
     with node(A) as at:
-        folder = os.open(at.folder, os.O_RDONLY)
-        silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(40)]
-        for each in silent:
-            each.connect(f"/proc/self/fd/{folder}/{names.FILE_CONTROL_SOCKET}")
+        silent = [fake_client.dial(at.folder, names.FILE_CONTROL_SOCKET) for _ in range(40)]
 
         at.control.ping()
 
         for each in silent:
             each.close()
-        os.close(folder)
 
 
 @pytest.mark.parametrize("request_bytes", [63, 64, 65, 70_000])
 def test_a_long_control_request_costs_only_its_own_connection(request_bytes: int) -> None:
     with node(A) as at:
-        folder = os.open(at.folder, os.O_RDONLY)
-        stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stranger.connect(f"/proc/self/fd/{folder}/{names.FILE_CONTROL_SOCKET}")
-        os.close(folder)
+        stranger = fake_client.dial(at.folder, names.FILE_CONTROL_SOCKET)
 
         stranger.send(b"a" * request_bytes)
 

@@ -15,6 +15,7 @@ from gshare import names, wire
 from gshare.runtime.tokend import TokenDaemonError, write_timetable
 
 A = limits("a", slices=(wire.Slice(0, 40),))
+GREEDY = limits("a", quota_limit_percent=100, slices=(wire.Slice(0, 40),))
 B = limits("b", quota_request_percent=60, slices=(wire.Slice(40, 60),))
 WINDOW_S = WINDOW_US / 1e6
 LONG_US = 5 * WINDOW_US
@@ -44,7 +45,7 @@ def test_a_daemon_killed_under_load_costs_nobody_more_than_a_window() -> None:
 
 
 def test_a_successor_waits_for_processes_that_pace_themselves_meanwhile() -> None:
-    with node(A, B, window_us=LONG_US) as at:
+    with node(GREEDY, B, window_us=LONG_US) as at:
         client, other = FakeClient(at.lease("a")), FakeClient(at.lease("b"))
         replace_killed(at)
         client = client.come_back()
@@ -58,14 +59,14 @@ def test_a_successor_waits_for_processes_that_pace_themselves_meanwhile() -> Non
 
 
 def test_a_successor_waits_a_window_for_processes_that_do_not_come_back() -> None:
-    with node(A, B, window_us=LONG_US) as at:
+    with node(GREEDY, B, window_us=LONG_US) as at:
         client = FakeClient(at.lease("a"))
         FakeClient(at.lease("b"))
         replace_killed(at)
         client = client.come_back()
         client.want()
 
-        client.join(timeout_s=2 * LONG_US / 1e6)
+        client.join(timeout_s=1.2 * LONG_US / 1e6)
 
 
 def test_slots_lie_where_processes_without_a_daemon_look_for_them() -> None:

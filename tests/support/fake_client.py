@@ -128,13 +128,13 @@ class FakeClient:
         return wire.slot_offset(self.slot) + wire.SLOT_OFFSETS[name]
 
 
-def dial(lease: Path) -> socket.socket:
-    """Return a connection to a lease's socket, whose path may be too long for an address."""
-    folder = os.open(lease, os.O_RDONLY | os.O_DIRECTORY)
+def dial(place: Path, name: str = names.FILE_TOKEN_SOCKET) -> socket.socket:
+    """Return a connection to a folder's socket, whose path may be too long for an address."""
+    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.settimeout(2)
-        connection.connect(f"/proc/self/fd/{folder}/{names.FILE_TOKEN_SOCKET}")
+        connection.connect(f"/proc/self/fd/{folder}/{name}")
         return connection
     finally:
         os.close(folder)

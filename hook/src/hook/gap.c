@@ -35,11 +35,12 @@ static struct {
 static struct {
     enum stage stage;
     struct gshare_track *track;
-    uint64_t progress; /* of the thread that recorded its begin */
-    int64_t seen_ns;   /* what the host saw of it */
-    int64_t booked_ns; /* what was believed of it */
-    bool is_wanted;    /* the gap that has begun is to be a sample */
-    bool is_usual;     /* taken in its turn, not because it was suspect */
+    struct gshare_lane *lane; /* whose thread recorded its begin */
+    uint64_t progress;        /* and had launched this far */
+    int64_t seen_ns;          /* what the host saw of it */
+    int64_t booked_ns;        /* what was believed of it */
+    bool is_wanted;           /* the gap that has begun is to be a sample */
+    bool is_usual;            /* taken in its turn, not because it was suspect */
 } sample;
 
 void gshare_gap_begin_epoch(uint32_t epoch) {
@@ -83,13 +84,20 @@ static void choose_sample(uint64_t now_ns) {
         gaps.next_sample_ns = now_ns + SAMPLE_NS / 2 + now_ns % SAMPLE_NS;
 }
 
-void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns) {
+/* The thread has launched nothing since it recorded the begin. */
+static bool is_fresh(void) {
+    return sample.stage == BEGUN && sample.progress == gshare_lane_progress(sample.lane);
+}
+
+void gshare_gap_rests(struct gshare_track *track, struct gshare_lane *lane, uint64_t now_ns) {
     if (track->working_epoch == 0 || track->working_epoch != gaps.epoch)
         return;
     track->working_epoch = 0;
     if (--gaps.working > 0)
         return;
     gaps.since_ns = now_ns;
+    if (sample.stage == BEGUN && !(sample.track == track && sample.lane == lane && is_fresh()))
+        sample.stage = NONE;
     choose_sample(now_ns);
 }
 
@@ -123,19 +131,20 @@ static bool has_events(struct gshare_track *track) {
     return track->gap_begin && track->gap_end;
 }
 
-void gshare_gap_before_wait(struct gshare_track *track, uint64_t progress) {
-    if (sample.stage == BEGUN && is_sampled(track) && sample.progress == progress)
-        return;
+void gshare_gap_before_wait(struct gshare_lane *lane) {
+    struct gshare_track *track = lane->track;
     if (sample.stage == WHOLE)
         read_sample();
-    if (sample.stage == WHOLE || gaps.working != 1 || track->working_epoch != gaps.epoch)
+    if (sample.stage == WHOLE || gaps.working != 1 || track->working_epoch != gaps.epoch ||
+        (sample.track == track && is_fresh()))
         return;
     sample.stage = NONE;
     if (!has_events(track) ||
         gshare_real.cuEventRecord(track->gap_begin, track->stream) != CUDA_SUCCESS)
         return;
     sample.track = track;
-    sample.progress = progress;
+    sample.lane = lane;
+    sample.progress = gshare_lane_progress(lane);
     sample.stage = BEGUN;
 }
 
@@ -149,20 +158,27 @@ static int64_t believed_ns(uint64_t since_ns, uint64_t until_ns) {
     return gap_ns > 0 ? gap_ns : 0;
 }
 
-void gshare_gap_close(struct gshare_track *track) {
-    if (gaps.since_ns == 0)
+/* Records the end of a gap that is to be a sample. What the record takes lies within the gap. */
+static void end_sample(struct gshare_track *track, uint64_t now_ns) {
+    bool is_taken = sample.is_wanted && sample.track == track &&
+                    gshare_real.cuEventRecord(track->gap_end, track->stream) == CUDA_SUCCESS;
+    sample.stage = is_taken ? WHOLE : NONE;
+    if (!is_taken)
         return;
-    uint64_t now_ns = gshare_now_ns();
-    if (sample.stage == BEGUN && sample.is_wanted && sample.track == track &&
-        gshare_real.cuEventRecord(track->gap_end, track->stream) == CUDA_SUCCESS) {
-        sample.seen_ns = (int64_t)(now_ns - gaps.since_ns);
-        sample.booked_ns = believed_ns(gaps.since_ns, now_ns);
-        sample.stage = WHOLE;
-        uint64_t recorded_ns = gshare_now_ns(); /* the record itself came before the launch */
-        gaps.total_ns += (int64_t)(recorded_ns - now_ns);
-    } else if (sample.stage == BEGUN) {
-        sample.stage = NONE;
+    sample.seen_ns = (int64_t)(now_ns - gaps.since_ns);
+    sample.booked_ns = believed_ns(gaps.since_ns, now_ns);
+    gaps.total_ns += (int64_t)(gshare_now_ns() - now_ns);
+}
+
+void gshare_gap_close(struct gshare_track *track, const struct gshare_lane *lane) {
+    if (gaps.since_ns == 0) {
+        if (sample.stage == BEGUN && sample.lane != lane)
+            sample.stage = NONE;
+        return;
     }
+    uint64_t now_ns = gshare_now_ns();
+    if (sample.stage == BEGUN)
+        end_sample(track, now_ns);
     gaps.total_ns += believed_ns(gaps.since_ns, now_ns);
     gaps.since_ns = 0;
     gaps.until_ns = now_ns;
@@ -170,7 +186,7 @@ void gshare_gap_close(struct gshare_track *track) {
 
 /* A thread that still waits may not have been woken yet: with the event it left, that shows. */
 void gshare_gap_mark_end(void) {
-    bool waits_alone = sample.stage == BEGUN && atomic_load(&gshare_gate.lane_count) == 1;
+    bool waits_alone = is_fresh() && atomic_load(&gshare_gate.lane_count) == 1;
     gaps.ends_exactly = waits_alone || (sample.stage == BEGUN && gaps.since_ns);
     gaps.trailing_ns = gaps.since_ns ? believed_ns(gaps.since_ns, gshare_now_ns()) : 0;
 }

@@ -13,24 +13,26 @@
 
 #include <stdint.h>
 
+struct gshare_lane;
 struct gshare_track;
 
 /* A new epoch: no gap is open, and nothing works. */
 void gshare_gap_begin_epoch(uint32_t epoch);
 
-/* A track has work of the epoch, or all of it is complete; each only tells of a change. */
+/* `track` has work of the epoch. Tells of a change only. */
 void gshare_gap_works(struct gshare_track *track);
-void gshare_gap_rests(struct gshare_track *track, uint64_t now_ns);
 
-/* The calling thread is about to wait for its last launch on `track`, or may be off its CPU before
- * it does. `progress` is the thread's: where it is still the same, it has not launched since. */
-void gshare_gap_before_wait(struct gshare_track *track, uint64_t progress);
+/* All work on `track` is complete, as the thread of `lane` found at `now_ns`. */
+void gshare_gap_rests(struct gshare_track *track, struct gshare_lane *lane, uint64_t now_ns);
+
+/* The thread of `lane` waits for its last launch, or may be off its CPU before it does. */
+void gshare_gap_before_wait(struct gshare_lane *lane);
 
 /* That wait is over, and what it showed has been told. */
 void gshare_gap_after_wait(void);
 
-/* The next thing on `track` is a launch: an open gap ends. */
-void gshare_gap_close(struct gshare_track *track);
+/* The next thing on `track` is a launch of `lane`: an open gap ends. */
+void gshare_gap_close(struct gshare_track *track, const struct gshare_lane *lane);
 
 /* End events are recorded now, from which the epoch is measured. */
 void gshare_gap_mark_end(void);

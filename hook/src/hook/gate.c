@@ -72,7 +72,7 @@ void gshare_gate_count(struct gshare_lane *lane) {
 static void mark_gap(struct gshare_lane *lane) {
     gshare_gate_lock();
     if (lane->track && !lane->is_parked)
-        gshare_gap_before_wait(lane->track, gshare_lane_progress(lane));
+        gshare_gap_before_wait(lane);
     gshare_gate_unlock();
 }
 
@@ -88,12 +88,17 @@ void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream) {
     if (!gshare_lane_is_own())
         return;
     uint64_t now_ns = gshare_now_ns();
-    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
-    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
     gshare_gate_lock();
     gshare_track_rest(lane, scope, stream, now_ns);
     gshare_gap_after_wait();
     gshare_gate_unlock();
+    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
+    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+}
+
+void gshare_gate_saw_work(void) {
+    if (gshare_lane_is_own())
+        mark_gap(gshare_own_lane);
 }
 
 void gshare_gate_saw_complete(enum gshare_scope scope, CUstream stream) {

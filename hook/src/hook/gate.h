@@ -115,7 +115,8 @@ enum gshare_scope {
 void gshare_gate_begin_wait(void);
 void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream);
 
-/* A query of the calling thread found this complete. */
+/* A query of the calling thread found work, or found this complete. */
+void gshare_gate_saw_work(void);
 void gshare_gate_saw_complete(enum gshare_scope scope, CUstream stream);
 
 /* Under the lock: takes the stream and the credit from a lane. */

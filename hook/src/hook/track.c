@@ -171,7 +171,7 @@ static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
 
 /* One launch goes now, and more may follow it until the chunk is full. */
 static void take_credit(struct gshare_lane *lane, struct gshare_track *track, bool is_heavy) {
-    gshare_gap_close(track);
+    gshare_gap_close(track, lane);
     gshare_gap_works(track);
     track->since_mark++;
     track->is_heavy = is_heavy;
@@ -236,7 +236,7 @@ static void rest(struct gshare_track *track, struct gshare_lane *lane, uint64_t 
     if (is_used_beside(track, lane))
         return;
     empty_queue(track);
-    gshare_gap_rests(track, now_ns);
+    gshare_gap_rests(track, lane, now_ns);
 }
 
 void gshare_track_rest(struct gshare_lane *lane, enum gshare_scope scope, CUstream stream,

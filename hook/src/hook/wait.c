@@ -41,6 +41,8 @@ CUresult cuEventSynchronize(CUevent event) {
         CUresult result = gshare_real.call;                                                        \
         if (result == CUDA_SUCCESS)                                                                \
             gshare_gate_saw_complete(scope, stream);                                               \
+        else if (result == CUDA_ERROR_NOT_READY)                                                   \
+            gshare_gate_saw_work();                                                                \
         return result;                                                                             \
     } while (0)
 

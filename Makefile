@@ -61,7 +61,9 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
 
-bench: bench-orders
+include benchmarks/Makefile.inc
+
+bench: bench-orders bench-quota
 
 # In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
 bench-orders: install

@@ -1,0 +1,1 @@
+"""Measured comparisons; each is one command that writes build/bench/<name>.json."""

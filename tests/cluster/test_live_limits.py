@@ -1,5 +1,6 @@
 """A running pod's quota and memory follow its annotations, on a real cluster."""
 
+import pytest
 from tests.cluster.harness import Cluster
 from tests.cluster.support import programs, workloads
 from tests.cluster.support.agreement import Record, agreement, record_of
@@ -47,8 +48,11 @@ def test_a_running_pod_gets_what_it_asks_now_and_its_neighbour_what_it_had(
     _wait_request(cluster, scene, "changes", 20)
     shares = meter.shares(MEASURED_S)
 
-    assert abs(shares[leases["changes"]].time_percent - 20) < CLOSE_POINTS
-    assert abs(shares[leases["stays"]].time_percent - 40) < CLOSE_POINTS
+    delivered = [round(shares[leases[pod]].time_percent, 1) for pod in ("changes", "stays")]
+    assert delivered == [
+        pytest.approx(20, abs=CLOSE_POINTS),
+        pytest.approx(40, abs=CLOSE_POINTS),
+    ]
     record = _record(cluster, scene, "changes")
     assert (record.lease_id, record.quota_limit) == (leases["changes"], 20)
     assert record.memory_bytes == 2 << 30

@@ -30,6 +30,11 @@ CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned int flags) {
     return CUDA_SUCCESS;
 }
 
+CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags) {
+    *address = new_key();
+    return CUDA_SUCCESS;
+}
+
 CUresult cuMemFreeHost(void *address) {
     return CUDA_SUCCESS;
 }

@@ -46,12 +46,24 @@ static void what_a_raised_pool_keeps_counts_and_is_trimmed_on_need(void) {
     run("pools");
 }
 
+static void other_processes_see_what_a_raised_pool_keeps(void) {
+    run("kept");
+
+    CHECK(slot()->memory_bytes == 600 * MIB);
+}
+
 static void memory_of_graphs_counts_by_its_peak_until_it_is_trimmed(void) {
     run("graph_memory");
 }
 
 static void captured_allocations_are_not_allocations(void) {
     run("captured_memory");
+}
+
+static void threads_that_take_and_free_leave_nothing(void) {
+    run("in_threads");
+
+    CHECK(slot()->host_bytes == 0);
 }
 
 static void memory_goes_with_its_context(void) {
@@ -72,8 +84,10 @@ int main(int count, char **arguments) {
         TEST(physical_memory_counts_until_its_last_handle_and_mapping_are_gone),
         TEST(pinned_and_imported_memory_are_counted_apart),
         TEST(what_a_raised_pool_keeps_counts_and_is_trimmed_on_need),
+        TEST(other_processes_see_what_a_raised_pool_keeps),
         TEST(memory_of_graphs_counts_by_its_peak_until_it_is_trimmed),
         TEST(captured_allocations_are_not_allocations),
+        TEST(threads_that_take_and_free_leave_nothing),
         TEST(memory_goes_with_its_context),
     };
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {

@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "hook/elf_symbol.h"
@@ -66,8 +67,11 @@ EARLY static void *ours(const char *symbol) {
         return (void *)dlsym;
     if (symbol[0] == 'd' && strcmp(symbol, "dlvsym") == 0)
         return (void *)dlvsym;
-    if (symbol[0] != 'c' && symbol[0] != 'n')
-        return NULL;
+    bool is_driver = symbol[0] == 'c' && symbol[1] == 'u';
+    bool is_nvml = symbol[0] == 'n' && symbol[1] == 'v';
+    if (!is_driver && !is_nvml)
+        return NULL; /* before all else: sanitizers look up their own names before they can run us
+                      */
     return gshare_guest_is_asked() ? gshare_symbols_hook(symbol) : NULL;
 }
 

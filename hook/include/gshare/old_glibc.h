@@ -19,6 +19,7 @@
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define GSHARE_OLD(symbol) __asm__(".symver " #symbol "," #symbol "@" GSHARE_OLDEST)
+GSHARE_OLD(dladdr);
 GSHARE_OLD(dlopen);
 GSHARE_OLD(pthread_attr_setstacksize);
 GSHARE_OLD(pthread_create);

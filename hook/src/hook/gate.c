@@ -17,7 +17,7 @@
     (20 * GSHARE_NS_PER_US) /* a hand-over within this costs no wake-up (TOKENS.md 1)              \
                              */
 #define LOOK_AGAIN_NS                                                                              \
-    (50 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed                     \
+    (20 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed                     \
                              */
 #define BARRIER_FALLBACK_NS GSHARE_NS_PER_MS
 

@@ -30,7 +30,7 @@ static inline void gshare_futex_wait(const _Atomic uint32_t *word, uint32_t seen
     syscall(SYS_futex, word, FUTEX_WAIT, seen, &limit, NULL, 0);
 }
 
-static inline void gshare_futex_wake_all(_Atomic uint32_t *word) {
+static inline void gshare_futex_wake_all(const _Atomic uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 

@@ -146,14 +146,17 @@ static void close_and_drain(bool was_idle) {
     gshare_session_ring();
 }
 
-/* Moves the gate to the grants of the daemon, or of our own. Only while the gate is closed. */
+/* Moves the gate to the grants of the daemon, or of our own, and with it who waits for the others.
+ * Only while the gate is closed. */
 static void follow(struct gshare_grant *page) {
     gshare_gate_lock();
+    const _Atomic uint32_t *before = atomic_load(&gshare_gate.epoch_word);
     atomic_store(&gshare_gate.epoch_word, &page->epoch);
     bool wants = gshare_gate.wants;
     gshare_gate.wants = false;
     gshare_gate_set_wants(wants);
     gshare_gate_unlock();
+    gshare_futex_wake_all(before);
 }
 
 static void meet_daemon(uint64_t now_ns) {

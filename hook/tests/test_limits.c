@@ -9,7 +9,7 @@
 
 #define MS 1000000ull
 #define WINDOW_NS (40 * MS)
-#define SLACK_NS (40 * MS) /* of a machine that others use too, and of sanitizers */
+#define SLACK_NS (15 * MS) /* of a machine that others use too */
 
 static struct lease lease;
 
@@ -32,10 +32,12 @@ static void a_raised_cap_is_in_force_within_a_window(void) {
     CHECK(lease.stats->allocations == 0);
 
     REWRITE(memory_limit_bytes, 1ull << 30);
-    uint64_t since_ns = test_now_ns();
+    uint64_t end_ns = test_now_ns() + WINDOW_NS + SLACK_NS;
+    while (lease.stats->allocations == 0 && test_now_ns() < end_ns)
+        test_sleep_ms(1);
 
+    CHECK(lease.stats->allocations == 1);
     CHECK(lease_join(client) == 0);
-    CHECK(test_now_ns() - since_ns <= WINDOW_NS + SLACK_NS);
 }
 
 static void a_page_that_is_being_written_is_not_in_force_yet(void) {

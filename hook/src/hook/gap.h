@@ -1,11 +1,13 @@
 /* The gaps of an epoch: times in which the process holds the token but the GPU has no work of it.
  *
- * A gap begins when a wait of the program returns and all work of the epoch is complete, and ends
- * with the next launch. Both are seen on the host, at no cost to a launch that follows a launch.
- * The host sees a gap's end almost when the GPU does, and its begin late, by what the wait takes to
- * return. So gaps are sampled, at most one in 100 us, by two events, one recorded before the wait
- * and one before the launch: a sampled gap is exact, and the others are corrected by what the
- * samples showed. Measured against the simulated GPU this is right to 0.1 % of 10 us kernels.
+ * A gap begins when all work of the epoch is found complete, by a wait that returns or a query that
+ * says so, and ends with the next launch. Both are seen on the host, at no cost to a launch that
+ * follows a launch. The host sees a gap's end almost when the GPU does, and its begin late, by what
+ * the wait takes to return. So an event is left behind the last launch before a wait, and one is
+ * recorded at the end of a gap that is to be a sample: those in their turn, about one in 100 us,
+ * and those before which the work took unusually long. A sampled gap is exact, and the others are
+ * corrected by what the turns showed. No gap is ever seen longer than it was: what is unseen (a
+ * thread that is off its CPU between two launches) counts as work.
  *
  * Everything here is called under the gate's lock. */
 #ifndef GSHARE_GAP_H

@@ -6,8 +6,8 @@
  * the wait takes to return. So an event is left behind the last launch before a wait, and one is
  * recorded at the end of a gap that is to be a sample: those in their turn, about one in 100 us,
  * and those before which the work took unusually long. A sampled gap is exact, and the others are
- * corrected by what the turns showed. No gap is ever seen longer than it was: what is unseen (a
- * thread that is off its CPU between two launches) counts as work.
+ * corrected by what the turns showed. What is unseen (a thread that is off its CPU between two
+ * launches) counts as work: the error is never in the process's favour.
  *
  * Everything here is called under the gate's lock. */
 #ifndef GSHARE_GAP_H

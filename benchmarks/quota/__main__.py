@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import host, verdict
+from benchmarks.host import Measured
 from gshare import names
 from gshare.runtime.native import Native
 from gshare.runtime.report import Report
@@ -38,11 +40,12 @@ def main() -> int:
     started = time.monotonic()
     runs = _measure(cases, Runner(native, flags.attempts, console.print), console)
     made = tables.claims(runs)
-    tables.show(console, runs, made)
+    tables.show(console, runs)
+    verdict.show(console, made)
     conditions = {
         "command": " ".join(["python -m benchmarks.quota", *sys.argv[1:]]),
         "seconds": round(time.monotonic() - started),
-        "quiet_host_percent": 10,
+        "quiet_host_percent": host.QUIET_PERCENT,
     }
     report = Report(made, tables.rows(runs), simulated=True, conditions=conditions)
     report.write(flags.report)
@@ -73,8 +76,8 @@ def _cases(flags: argparse.Namespace) -> list[Case]:
     return [plan.changed(case, flags.seconds, flags.runs) for case in cases]
 
 
-def _measure(cases: list[Case], runner: Runner, console: Console) -> list[Run]:
-    runs: list[Run] = []
+def _measure(cases: list[Case], runner: Runner, console: Console) -> list[Measured[Run]]:
+    runs: list[Measured[Run]] = []
     grouped = batches(cases, _LANES)
     for number, batch in enumerate(grouped, start=1):
         for _ in range(batch[0].runs):

@@ -30,6 +30,10 @@ class Bars:
     wait_p99_ms: float | None = None
 
 
+BY_DEMAND = Bars(least_percent=97)
+"""What holds where a client by itself wants less than its quota: it gets what it wants, but for
+what the hook costs it and what two measurements of the same demand differ by."""
+
 _SIGNS: dict[str, Sign] = {"least_percent": ">=", "mean_percent": ">="}
 _UNITS = {"points": "points", "percent": "%", "ms": "ms"}
 

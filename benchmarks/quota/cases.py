@@ -34,8 +34,8 @@ class Client:
 
     @property
     def is_saturated(self) -> bool:
-        """Tell whether it always has work, so that its whole quota is due to it."""
-        return self.workload not in {"bursts", "light"}
+        """Tell whether it wants its quota all the time, so that the whole of it is due."""
+        return self.workload != "light"
 
 
 @dataclass(frozen=True, slots=True)

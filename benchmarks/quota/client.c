@@ -4,7 +4,7 @@
  *
  * Prints "ready" once its kernel is loaded, waits for a byte on stdin, and works until it is
  * killed. The workload "light" prints a line a request: how long its first launch took to pass,
- * and the whole request, both in ns. */
+ * and the whole request, both in ns. The workload "once" is one kernel, and ends. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,13 +112,18 @@ static void run_light(void) {
     }
 }
 
+static void run_once(void) {
+    launch();
+    MUST(cuStreamSynchronize(stream));
+}
+
 static const struct workload {
     const char *name;
     void (*run)(void);
 } WORKLOADS[] = {
     {"tight", run_tight},   {"sync", run_sync}, {"bursts", run_bursts},
     {"graphs", run_graphs}, {"ex", run_ex},     {"cooperative", run_cooperative},
-    {"light", run_light},
+    {"light", run_light},   {"once", run_once},
 };
 
 static const struct workload *find(const char *name) {
@@ -161,4 +166,5 @@ int main(int count, char **words) {
     if (read(STDIN_FILENO, &start, 1) != 1)
         return 0;
     workload->run();
+    return 0;
 }

@@ -2,13 +2,19 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from gshare_simgpu import GpuCounters
 
 from .cases import Client
+
+_AS_ONE: Mapping[str, Callable[[Sequence[float]], float]] = MappingProxyType(
+    {"least_percent": min, "mean_percent": statistics.mean}
+)
+"""How a figure of the leases becomes the case's; by default it is the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +32,28 @@ class LeaseFigures:
         """Return delivered minus promised."""
         return self.delivered - self.promised
 
+    def figures(self) -> dict[str, float]:
+        """Return what the lease's bars are held against."""
+        found = {
+            "error_points": abs(self.error_points),
+            "stdev_points": self.stdev_points,
+        }
+        if self.client.limit < 100:
+            found["over_limit_points"] = self.delivered - self.client.limit
+        if self.client.is_saturated:
+            share = 100 * self.delivered / self.promised
+            found |= {"least_percent": share, "mean_percent": share}
+        return found
 
-def lease_figures(
-    client: Client, sms: int, promised: float, readings: Sequence[GpuCounters]
-) -> LeaseFigures:
-    """Return what a lease got between the first reading and the last."""
+
+def lease_figures(client: Client, sms: int, readings: Sequence[GpuCounters]) -> LeaseFigures:
+    """Return what a lease got between the first reading and the last; promised is its quota."""
     steps = [_percent(client, sms, *pair) for pair in pairwise(readings)]
     first, last = readings[0], readings[-1]
     launches = last.account(client.name).launches - first.account(client.name).launches
     return LeaseFigures(
         client,
-        promised=promised,
+        promised=client.quota_percent,
         delivered=_percent(client, sms, first, last),
         stdev_points=statistics.pstdev(steps),
         launches_per_s=launches / (last.now_ns - first.now_ns) * 1e9,
@@ -46,24 +63,19 @@ def lease_figures(
 def case_figures(
     leases: Sequence[LeaseFigures], readings: Sequence[GpuCounters]
 ) -> dict[str, float]:
-    """Return the figures of a run by the names that bars have."""
+    """Return the figures of a run by the names that bars have: the worst lease's, and the GPU's."""
     first, last = readings[0], readings[-1]
     whole_ns = last.now_ns - first.now_ns
-    shares = [
-        100 * lease.delivered / lease.client.quota_percent
-        for lease in leases
-        if lease.client.is_saturated
-    ]
-    figures = {
-        "error_points": max(abs(lease.error_points) for lease in leases),
-        "stdev_points": max(lease.stdev_points for lease in leases),
-        "over_limit_points": max(lease.delivered - lease.client.limit for lease in leases),
+    by_lease = [lease.figures() for lease in leases]
+    found = {
+        name: _AS_ONE.get(name, max)([each[name] for each in by_lease if name in each])
+        for name in dict.fromkeys(name for each in by_lease for name in each)
+    }
+    return {
+        **found,
         "overcommitted_percent": 100 * (last.overcommitted_ns - first.overcommitted_ns) / whole_ns,
         "idle_percent": 100 - 100 * (last.kernel_ns - first.kernel_ns) / whole_ns,
     }
-    if shares:
-        figures |= {"least_percent": min(shares), "mean_percent": statistics.mean(shares)}
-    return figures
 
 
 def wait_figures(said: str) -> dict[str, float]:

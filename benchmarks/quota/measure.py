@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks import host
 from gshare.runtime.native import Native
@@ -16,9 +16,6 @@ from .gpu import BenchGpu
 
 _WARM_UP_S = 0.4
 
-Promises = Mapping[str, float]
-"""What was promised to clients by name, in percent, where it is not their quota."""
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -27,25 +24,22 @@ class Run:
     case: Case
     leases: tuple[LeaseFigures, ...]
     figures: Mapping[str, float]
-    host_busy_percent: float
-    attempts: int = 1
+
+    def demanding(self, percent: float) -> "Run":
+        """Return the run, judged by what its only client demands where that is below its quota."""
+        (lease,) = self.leases
+        if percent >= lease.client.quota_percent:
+            return self
+        lease = replace(lease, promised=percent)
+        return replace(self, leases=(lease,), figures={**self.figures, **lease.figures()})
 
     @property
-    def host_was_busy(self) -> bool:
-        """Tell whether others took too much of the host."""
-        return self.host_busy_percent > host.QUIET_PERCENT
+    def is_bound_by_demand(self) -> bool:
+        """Tell whether its client wants less than its quota."""
+        return any(lease.promised < lease.client.quota_percent for lease in self.leases)
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """What was seen of a batch: readings and daemon's CPU share by GPU, and the host's load."""
-
-    readings: Sequence[Sequence[GpuCounters]]
-    daemon_percent: Sequence[float]
-    host_busy_percent: float
-
-
-def measure(batch: Batch, promises: Sequence[Promises], native: Native) -> list[Run]:
+def measure(batch: Batch, native: Native) -> list[Run]:
     """Run the cases of a batch at the same time, each on a GPU of its own."""
     with ExitStack() as ends:
         gpus = [ends.enter_context(BenchGpu(case, native)) for case in batch]
@@ -55,40 +49,33 @@ def measure(batch: Batch, promises: Sequence[Promises], native: Native) -> list[
         for client in (client for clients in loads for client in clients):
             client.go()
         time.sleep(_WARM_UP_S * batch[0].time_scale)
-        watched = _watch(gpus)
+        readings, daemons = _watch(gpus)
         said = ["".join([client.end() for client in clients]) for clients in loads]
     runs = []
     for number, gpu in enumerate(gpus):
-        leases, found = _figures(gpu, watched.readings[number], promises[number])
-        found |= {"daemon_cpu_percent": watched.daemon_percent[number]}
-        found |= figures.wait_figures(said[number])
-        runs.append(Run(gpu.case, leases, found, watched.host_busy_percent))
+        leases, found = _figures(gpu, readings[number])
+        found |= {"daemon_cpu_percent": daemons[number], **figures.wait_figures(said[number])}
+        runs.append(Run(gpu.case, leases, found))
     return runs
 
 
-def _watch(gpus: Sequence[BenchGpu]) -> _Watched:
+def _watch(gpus: Sequence[BenchGpu]) -> tuple[list[list[GpuCounters]], list[float]]:
+    """Return the readings of each GPU, and its daemon's share of a core in percent."""
     case = gpus[0].case
-    before = host.HostTimes.now()
-    daemons_before = [host.cpu_s(gpu.daemon_pid) for gpu in gpus]
+    started = time.monotonic()
+    before = [host.cpu_s(gpu.daemon_pid) for gpu in gpus]
     readings = sampling.sample(gpus, case.steps, case.step_us)
-    daemons_after = [host.cpu_s(gpu.daemon_pid) for gpu in gpus]
-    after = host.HostTimes.now()
-    whole_s = after.clock_s - before.clock_s
-    used = zip(daemons_before, daemons_after, strict=True)
-    return _Watched(
-        readings,
-        [100 * (end - start) / whole_s for start, end in used],
-        host.busy_percent_by_others(before, after),
-    )
+    after = [host.cpu_s(gpu.daemon_pid) for gpu in gpus]
+    whole_s = time.monotonic() - started
+    return readings, [
+        100 * (end - start) / whole_s for start, end in zip(before, after, strict=True)
+    ]
 
 
 def _figures(
-    gpu: BenchGpu, readings: Sequence[GpuCounters], promises: Promises
+    gpu: BenchGpu, readings: Sequence[GpuCounters]
 ) -> tuple[tuple[LeaseFigures, ...], dict[str, float]]:
     leases = tuple(
-        figures.lease_figures(
-            client, gpu.sms(client), promises.get(client.name, client.quota_percent), readings
-        )
-        for client in gpu.case.clients
+        figures.lease_figures(client, gpu.sms(client), readings) for client in gpu.case.clients
     )
     return leases, figures.case_figures(leases, readings)

@@ -39,9 +39,9 @@ def quick() -> list[Case]:
     """Return some cases of every kind, measured briefly: 80 seconds."""
     wanted = {"paper-depth-2": 6.0, "leases-48": 4.0, "long-beside-small": 4.0, "graphs": 4.0}
     shared = [replace(case, seconds=wanted[case.name]) for case in _shared() if case.name in wanted]
-    light = [replace(case, seconds=8.0) for case in _latency()]
+    light = [replace(case, seconds=6.0) for case in _latency()]
     corners = product((10, 60), (24,), KERNELS_US, ("tight", "sync"))
-    alone = [replace(_alone_case(*corner), seconds=2.0) for corner in corners]
+    alone = [replace(_alone_case(*corner), seconds=1.6) for corner in corners]
     return [replace(case, runs=1) for case in (*shared, *light, *alone)]
 
 

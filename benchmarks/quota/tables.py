@@ -5,47 +5,63 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import verdict
+from benchmarks.host import Measured
 from gshare.runtime.report import Claim
 
 from . import bars
 from .figures import medians
 from .measure import Run
 
+_SHARES = ("least_percent", "mean_percent")
 
-def rows(runs: Sequence[Run]) -> list[dict[str, object]]:
+
+def rows(runs: Sequence[Measured[Run]]) -> list[dict[str, object]]:
     """Return a row for each lease of each run."""
     return [row for run in runs for row in _rows_of(run)]
 
 
-def claims(runs: Sequence[Run]) -> list[Claim]:
+def claims(runs: Sequence[Measured[Run]]) -> list[Claim]:
     """Judge all that was measured, topic by topic; those that fail come first."""
     by_case: dict[str, list[Run]] = {}
-    for run in runs:
-        by_case.setdefault(run.case.name, []).append(run)
+    for measured in runs:
+        by_case.setdefault(measured.found.case.name, []).append(measured.found)
     by_topic: dict[str, list[tuple[bars.Bars, dict[str, float]]]] = {}
     for its_runs in by_case.values():
         case = its_runs[0].case
+        topic, bars_of_case = case.topic, case.bars
+        if any(run.is_bound_by_demand for run in its_runs):
+            topic, bars_of_case = f"{topic}, less wanted than the quota", bars.BY_DEMAND
         found = medians([run.figures for run in its_runs])
-        by_topic.setdefault(case.topic, []).append((case.bars, found))
-    made = [claim for topic, results in by_topic.items() for claim in bars.claims(topic, results)]
-    return sorted(made, key=lambda claim: claim.holds)
+        by_topic.setdefault(topic, []).append((bars_of_case, found))
+    made = (claim for topic, results in by_topic.items() for claim in bars.claims(topic, results))
+    return verdict.failing_first(made)
 
 
-def show(console: Console, runs: Sequence[Run], made: Sequence[Claim]) -> None:
-    """Print what was measured and how it is judged."""
-    console.print(_measured(runs))
-    table = Table("claim", "value", "bar", "holds")
-    for claim in made:
-        holds = "yes" if claim.holds else "[red]no[/red]"
-        table.add_row(claim.name, f"{claim.value:g} {claim.unit}", claim.bar, holds)
+def show(console: Console, runs: Sequence[Measured[Run]]) -> None:
+    """Print what was measured."""
+    table = Table("case", "leases", "error", "sd", "least", "mean", "idle", "over", "wait p50/p99")
+    for measured in runs:
+        run, found = measured.found, measured.found.figures
+        waits = ""
+        if "wait_p50_ms" in found:
+            waits = f"{found['wait_p50_ms']:.2f} / {found['wait_p99_ms']:.2f} ms"
+        table.add_row(
+            run.case.name + (" (host busy)" if measured.host_was_busy else ""),
+            str(len(run.leases)),
+            *(f"{found[name]:.2f}" for name in ("error_points", "stdev_points")),
+            *(f"{found[name]:.1f}" if name in found else "" for name in _SHARES),
+            f"{found['idle_percent']:.1f}",
+            f"{found['overcommitted_percent']:.2f}",
+            waits,
+        )
     console.print(table)
-    failing = sum(not claim.holds for claim in made)
-    busy = sum(run.host_was_busy for run in runs)
-    console.print(f"{failing} of {len(made)} bars fail; {busy} of {len(runs)} runs on a busy host")
+    busy = sum(measured.host_was_busy for measured in runs)
+    console.print(f"{busy} of {len(runs)} runs were on a busy host")
 
 
-def _rows_of(run: Run) -> list[dict[str, object]]:
-    case = run.case
+def _rows_of(measured: Measured[Run]) -> list[dict[str, object]]:
+    run, case = measured.found, measured.found.case
     shared = {name: round(value, 3) for name, value in run.figures.items()}
     return [
         {
@@ -62,32 +78,10 @@ def _rows_of(run: Run) -> list[dict[str, object]]:
             "error_points": round(lease.error_points, 3),
             "stdev_points": round(lease.stdev_points, 3),
             "launches_per_s": round(lease.launches_per_s),
-            "host_busy_percent": round(run.host_busy_percent, 1),
-            "host_was_busy": run.host_was_busy,
-            "attempts": run.attempts,
+            "host_busy_percent": round(measured.host_busy_percent, 1),
+            "host_was_busy": measured.host_was_busy,
+            "attempts": measured.attempts,
             "run": shared,
         }
         for lease in run.leases
     ]
-
-
-def _measured(runs: Sequence[Run]) -> Table:
-    table = Table("case", "leases", "error", "sd", "least", "mean", "idle", "over", "wait p50/p99")
-    for run in runs:
-        found = run.figures
-        waits = ""
-        if "wait_p50_ms" in found:
-            waits = f"{found['wait_p50_ms']:.2f} / {found['wait_p99_ms']:.2f} ms"
-        table.add_row(
-            run.case.name + (" (host busy)" if run.host_was_busy else ""),
-            str(len(run.leases)),
-            *(f"{found[name]:.2f}" for name in ("error_points", "stdev_points")),
-            *(f"{found[name]:.1f}" if name in found else "" for name in _SHARES),
-            f"{found['idle_percent']:.1f}",
-            f"{found['overcommitted_percent']:.2f}",
-            waits,
-        )
-    return table
-
-
-_SHARES = ("least_percent", "mean_percent")

@@ -28,7 +28,7 @@ RUNTIME_OF_thread            := libtsan.so
 export SANITIZER_RUNTIME := \
     $(if $(SANITIZE),$(shell $(CC) -print-file-name=$(RUNTIME_OF_$(SANITIZE))))
 export ASAN_OPTIONS      := detect_leaks=0
-export TSAN_OPTIONS      := die_after_fork=0
+export TSAN_OPTIONS      := die_after_fork=0 atexit_sleep_ms=0
 
 # ns that the hook adds to a launch and to an allocation with its free.
 $(OUT)/tests/bench_hook: $(SUPPORT) tests/lease.h | $(CLIENT)

@@ -12,7 +12,7 @@ from tests.support.saturated import process
 from tests.support.small_disk import full, small_disk
 
 from gshare import names, wire
-from gshare.runtime.tokend import TokenDaemonError
+from gshare.runtime.tokend import TokenDaemonError, write_timetable
 
 A = limits("a", slices=(wire.Slice(0, 40),))
 B = limits("b", quota_request_percent=60, slices=(wire.Slice(40, 60),))
@@ -96,8 +96,8 @@ def test_a_page_that_cannot_get_its_space_is_kept_for_those_who_have_it_mapped()
 
 def test_a_lease_that_cannot_be_opened_costs_only_itself() -> None:
     with node(A) as at:
-        at.write(A, B, C)
-        shutil.rmtree(at.lease("c"))
+        at.write(A, B)
+        write_timetable(at.folder, [A, B, C])
 
         with pytest.raises(TokenDaemonError, match="lease c"):
             at.control.reload()

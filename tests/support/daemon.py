@@ -97,16 +97,21 @@ class ChildDaemon:
             raise tokend.TokenDaemonError(f"{self._command[0]}: {error.strerror}") from error
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """End it; by force where it does not end in time. Safe to repeat."""
+        """End it; by force where it does not end in time. Safe to repeat.
+
+        TokenDaemonError if it ran and ends with anything but 0: a sanitizer has found something.
+        """
         process, self._process = self._process, None
-        if process is None:
+        if process is None or process.poll() is not None:
             return
         process.terminate()
         try:
-            process.wait(timeout_s)
+            code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            code = process.wait()
+        if code:
+            raise tokend.TokenDaemonError(f"{self._command[0]}: ended with {code}")
 
     def is_alive(self) -> bool:
         """Tell whether the process runs."""
@@ -160,8 +165,10 @@ def node(
         made.daemon.start()
         yield made
     finally:
-        made.daemon.stop()
-        shutil.rmtree(folder)
+        try:
+            made.daemon.stop()
+        finally:
+            shutil.rmtree(folder)
 
 
 def eventually(claim: Callable[[], bool], timeout_s: float = 2.0) -> bool:

@@ -63,7 +63,7 @@ format: $(STAMP)
 
 include benchmarks/Makefile.inc
 
-bench: bench-orders bench-quota
+bench: bench-orders bench-hook bench-quota
 
 # In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
 bench-orders: install

@@ -9,6 +9,8 @@ WINDOW_US = 40_000
 STEP_US = 200_000
 """How far two readings are apart at time scale 1: five windows, over which spread is counted."""
 
+_LONG_US = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -100,14 +102,9 @@ def batches(cases: Iterable[Case], lanes: int) -> list[Batch]:
 
 def _is_light(case: Case) -> bool:
     """Tell whether the case needs so little of the host that others may run beside it."""
-    alone = len(case.clients) == 1 and case.hogs == 0
-    return alone and all(
-        client.kernel_us >= 1000 and client.workload in {"tight", "sync"} for client in case.clients
-    )
+    return len(case.clients) == 1 and case.hogs == 0 and case.clients[0].kernel_us >= _LONG_US
 
 
 def _fits(first: Case, other: Case) -> bool:
-    return _is_light(first) and (first.seconds, first.time_scale) == (
-        other.seconds,
-        other.time_scale,
-    )
+    same = first.seconds == other.seconds and first.time_scale == other.time_scale
+    return _is_light(first) and same and first.runs == other.runs

@@ -117,7 +117,7 @@ def _python() -> Iterator[Case]:
         "python-x4",
         "paper, Python, time scale 4",
         clients,
-        4 * _SHARED_S,
+        2 * _SHARED_S,
         Bars(least_percent=97.5),
         time_scale=4,
         runs=3,

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,8 +57,21 @@ def run(node: SimulatedNode, code: str, **variables: str) -> str:
 @contextmanager
 def running(node: SimulatedNode, code: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Start a program, and yield it once it has printed "ready"; kill it afterwards."""
+    with started(node, command(code), **variables) as process:
+        yield process
+
+
+@contextmanager
+def started(
+    node: SimulatedNode, words: Sequence[str | Path], **variables: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Start any program so; closing its stdin tells one to go on or to end."""
     with subprocess.Popen(
-        command(code), env=environment(node, variables), stdout=subprocess.PIPE, text=True
+        words,
+        env=environment(node, variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None

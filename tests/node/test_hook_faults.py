@@ -1,0 +1,190 @@
+"""A process that dies, stops, faults, forks or execs under the hook costs nobody else a window.
+
+And nothing stays behind: no slot, no byte, no token.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.support import programs, simgpu_node
+from tests.support.daemon import eventually
+from tests.support.hooked import CONTEXT_BYTES, HookedGpu
+from tests.support.neighbours import (
+    WINDOW_S,
+    await_kernels,
+    loses_a_window_at_most,
+    saturated,
+    victim_and_neighbour,
+)
+
+LAUNCHES_FOR_EVER = """
+context(); work = kernel(48, 500); ok(cuda.cuMemAlloc(100 << 20)); print("ready", flush=True)
+while True:
+    launch(work, 8); ok(cuda.cuCtxSynchronize())
+"""
+
+
+def has_left(gpu: HookedGpu) -> bool:
+    """Tell whether nothing is left of the victim's processes, by the daemon and by the driver."""
+    lease = gpu.node.control.stats().lease("victim")
+    account = simgpu_node.counters(gpu.gpu).account("victim")
+    kept = (lease.processes, lease.memory_bytes, lease.holds, lease.wants)
+    return kept == (0, 0, False, False) and (account.processes, account.memory_bytes) == (0, 0)
+
+
+def await_token(gpu: HookedGpu) -> None:
+    """Return when the victim holds the token."""
+    deadline = time.monotonic() + 5
+    while not gpu.node.control.stats().lease("victim").holds:
+        assert time.monotonic() < deadline
+
+
+@contextmanager
+def stopped(gpu: HookedGpu, process: subprocess.Popen[str]) -> Iterator[None]:
+    """Stop a process, and have it go on afterwards."""
+    gpu.gpu.stop(process.pid)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def test_holders_that_are_killed_cost_their_neighbour_a_window_together() -> None:
+    with victim_and_neighbour() as gpu:
+        for _ in range(5):
+            with gpu.running("victim", LAUNCHES_FOR_EVER) as victim:
+                await_kernels(gpu, "victim")
+                await_token(gpu)
+                with loses_a_window_at_most(gpu, "neighbour"):
+                    victim.kill()
+                    victim.wait()
+                    time.sleep(0.3)
+
+            assert eventually(lambda: has_left(gpu))
+
+
+def test_a_holder_stopped_for_ten_seconds_costs_its_neighbour_a_window() -> None:
+    with victim_and_neighbour() as gpu, saturated(gpu, "victim") as victim:
+        await_token(gpu)
+        with loses_a_window_at_most(gpu, "neighbour"), stopped(gpu, victim):
+            time.sleep(10)
+
+        with loses_a_window_at_most(gpu, "neighbour"):
+            time.sleep(5 * WINDOW_S)
+
+
+@pytest.mark.parametrize("code", [700, 719], ids=["illegal address", "launch failure"])
+def test_a_kernel_that_faults_costs_its_neighbour_nothing_and_keeps_no_token(code: int) -> None:
+    program = f"""
+context(); ok(cuda.cuMemAlloc(100 << 20)); work = kernel(48, 500)
+launch(work, 4); launch(kernel(48, 500, error={code}))
+answers = [cuda.cuCtxSynchronize(), cuda.cuLaunchKernel(work, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0),
+           cuda.cuMemAlloc(64), cuda.cuStreamSynchronize(0)]
+assert [answer[0].value for answer in answers] == [{code}] * 4, answers
+ready()
+"""
+    with victim_and_neighbour() as gpu, loses_a_window_at_most(gpu, "neighbour"):
+        with gpu.running("victim", program):
+            assert eventually(lambda: not gpu.node.control.stats().lease("victim").holds)
+            time.sleep(0.3)
+            assert not gpu.node.control.stats().lease("victim").holds
+
+        assert eventually(lambda: has_left(gpu))
+
+
+def test_a_program_that_aborts_on_a_fault_leaves_nothing() -> None:
+    program = "context(); launch(kernel(48, 5000, error=700)); ok(cuda.cuCtxSynchronize())"
+    with victim_and_neighbour() as gpu, loses_a_window_at_most(gpu, "neighbour"):
+        with pytest.raises(AssertionError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+            gpu.run("victim", program)
+
+        assert eventually(lambda: has_left(gpu))
+
+
+def test_a_forked_child_that_outlives_its_parent_keeps_nothing_of_it() -> None:
+    program = f"""
+import os
+child = 0
+def fork():
+    global child
+    child = os.fork()
+    if child == 0:
+        time.sleep(30); os._exit(0)
+context(); launch(kernel(48, 500), 4); fork()
+print(child, flush=True)
+{LAUNCHES_FOR_EVER}
+"""
+    with victim_and_neighbour() as gpu, loses_a_window_at_most(gpu, "neighbour"):
+        command = simgpu_node.command(program)
+        variables = simgpu_node.environment(gpu.gpu, gpu.variables("victim"))
+        with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            child = int(parent.stdout.readline())
+            try:
+                await_kernels(gpu, "victim")
+                await_token(gpu)
+                parent.kill()
+                parent.wait()
+
+                assert eventually(lambda: has_left(gpu))
+            finally:
+                os.kill(child, signal.SIGKILL)
+
+
+def test_forks_amid_launches_of_other_threads_neither_hang_nor_count() -> None:
+    program = """
+import os
+context(); work = kernel(48, 100); state = ok(cuda.cuCtxGetCurrent()); ends = threading.Event()
+def launches():
+    ok(cuda.cuCtxSetCurrent(state))
+    while not ends.is_set():
+        launch(work, 8); ok(cuda.cuCtxSynchronize())
+threads = [threading.Thread(target=launches) for _ in range(3)]
+[thread.start() for thread in threads]
+codes = []
+for number in range(30):
+    child = os.fork()
+    if child == 0:
+        os._exit(cuda.cuLaunchKernel(work, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0)[0].value)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ends.set(); [thread.join() for thread in threads]; ok(cuda.cuCtxSynchronize())
+print(set(codes), flush=True)
+"""
+    with victim_and_neighbour() as gpu, loses_a_window_at_most(gpu, "neighbour"):
+        assert gpu.run("victim", program) == "{3}"
+
+        assert eventually(lambda: has_left(gpu))
+
+
+def test_a_process_that_execs_while_it_holds_starts_anew() -> None:
+    second = simgpu_node.command(LAUNCHES_FOR_EVER.replace("100 << 20", "20 << 20"))
+    program = f"""
+import os
+context(); ok(cuda.cuMemAlloc(1 << 30)); launch(kernel(48, 500), 20)
+os.execv({second[0]!r}, {second!r})
+"""
+    with victim_and_neighbour() as gpu, loses_a_window_at_most(gpu, "neighbour"):
+        with gpu.running("victim", program):
+            await_kernels(gpu, "victim")
+
+            assert gpu.node.control.stats().lease("victim").processes == 1
+            assert gpu.accounted("victim") == CONTEXT_BYTES + (20 << 20)
+            assert gpu.taken() == gpu.accounted("victim") + gpu.accounted("neighbour")
+
+        assert eventually(lambda: has_left(gpu))
+
+
+def test_a_hundred_processes_a_second_cost_their_neighbour_a_window() -> None:
+    """What a killed process has in flight runs on for a moment, beside whoever comes next."""
+    churn = [programs.linked("churn"), "2"]
+    with victim_and_neighbour() as gpu, gpu.started("victim", churn) as starts:
+        with loses_a_window_at_most(gpu, "neighbour", overlap_percent=2):
+            assert starts.stdout is not None
+            assert starts.stdout.readline().split() == ["200", "0"]
+
+        assert eventually(lambda: has_left(gpu))

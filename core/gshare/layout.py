@@ -11,7 +11,7 @@ of those whose slices cover it add up to at most 100, and each function has its 
 
 Order of the search (`find`), which decides by the multiset of sizes alone and so is the same for
 every order of arrival:
-  1. bounds that are certain to mean "no" (`is_impossible`), microseconds;
+  1. bounds that are certain to mean "no" (`bounds.is_impossible`), microseconds;
   2. maximal rectangles from an empty GPU, for each order of sizes in ORDERS times each rule of
      `packing.RULES`; the first full layout is taken.
 Step 2 may miss a layout that exists; PACKING measured 50.7-83.7 percent accepted area against
@@ -28,8 +28,7 @@ Arriving as (40,12) (40,12) (60,50) (40,24) ... plain maximal rectangles may end
 the last. Laid out by area, the two (60,50) go to (0,0) and (0,50), and the six others stack in
 the 40 by 100 that stays free on the right: 12+12+12+12+24+24 = 96.
 
-Sources: as for packing; the bounds are dual feasible functions, S. Fekete and J. Schepers, "New
-Classes of Lower Bounds for Bin Packing Problems" (1998).
+Sources: as for packing and bounds.
 """
 
 from collections import OrderedDict
@@ -39,7 +38,8 @@ from types import MappingProxyType
 from typing import Final
 
 from gshare import packing
-from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Rectangle, Size
+from gshare.bounds import is_impossible
+from gshare.rectangles import GPU_SIDE, Rectangle, Size
 
 Slice = tuple[int, int]
 """Start and width of one piece of a quota, in percent of the window."""
@@ -108,6 +108,31 @@ class Layout:
         """Return the pieces of the window that are `key`'s by right; their widths are its quota."""
         rectangle = self.rectangle(key)
         return ((rectangle.x, rectangle.width),)
+
+    @property
+    def pieces(self) -> tuple[tuple[str, Rectangle], ...]:
+        """Return the rectangles to draw, by key."""
+        return self.places
+
+    @property
+    def profile(self) -> bytes:
+        """Return, for each height from 0 to 100, the widest quota that fits at that height."""
+        widest = bytearray(GPU_SIDE + 1)
+        for x, y, right, top in self.space.free_edges:
+            widest[top - y] = max(widest[top - y], right - x)
+        widest[0] = GPU_SIDE
+        for height in range(GPU_SIDE - 1, 0, -1):
+            widest[height] = max(widest[height], widest[height + 1])
+        return bytes(widest)
+
+    def fits(self, size: Size) -> bool:
+        """Tell whether `size` finds room beside the others as they lie."""
+        return self.space.fits(size)
+
+    def beside(self, key: str, size: Size) -> "Layout | None":
+        """Return the layout with `key` beside the others, or None where it finds no room."""
+        place = packing.choose(self.space, size)
+        return None if place is None else self.adding(key, place)
 
     def adding(self, key: str, rectangle: Rectangle) -> "Layout":
         """Return the layout with `key` beside the others; ValueError on overlap."""
@@ -249,41 +274,6 @@ def beside(kept: Layout, sizes: Mapping[str, Size]) -> Layout | None:
             return None
         arranged = arranged.adding(key, place)
     return arranged
-
-
-def is_impossible(sizes: Iterable[Size]) -> bool:
-    """Tell whether no layout can hold `sizes`, by bounds that never err; False proves nothing.
-
-    A dual feasible function f maps each set of lengths that fit side by side into 100 to lengths
-    that still do, so the areas f(width) x g(height) of a set that fits add up to at most 10,000.
-    `_rounded` with its thresholds is such a family. Threshold 0 gives the plain area, threshold
-    50 on SMs says that functions above 50 percent of the SMs share the window (sum of quota at
-    most 100), and the same holds with quota and SMs exchanged.
-    """
-    sizes = tuple(sizes)
-    widths = [_rounded([size.width for size in sizes], t) for t in _thresholds(sizes, "width")]
-    heights = [_rounded([size.height for size in sizes], t) for t in _thresholds(sizes, "height")]
-    whole = GPU_RECTANGLE.area
-    return any(
-        sum(width * height for width, height in zip(row, column, strict=True)) > whole
-        for row in widths
-        for column in heights
-    )
-
-
-def _thresholds(sizes: Iterable[Size], side: str) -> list[int]:
-    """Return the thresholds, 0-50, at which `_rounded` changes for these lengths."""
-    lengths = {int(getattr(size, side)) for size in sizes}
-    changes = {GPU_SIDE - length + 1 for length in lengths if 2 * length > GPU_SIDE}
-    return sorted({0} | changes)
-
-
-def _rounded(lengths: Iterable[int], threshold: int) -> list[int]:
-    """Drop lengths below `threshold` and fill those above 100 - threshold up to 100."""
-    return [
-        0 if length < threshold else GPU_SIDE if length > GPU_SIDE - threshold else length
-        for length in lengths
-    ]
 
 
 def _packed(sizes: Iterable[Size], rule: str) -> tuple[Rectangle, ...]:

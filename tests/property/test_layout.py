@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.support import oracle
 from tests.support.gpus import request, snapshot
 
-from gshare import layout, placement
+from gshare import bounds, layout, placement
 from gshare.layout import Verdicts
 from gshare.placement import Placement
 from gshare.rectangles import GPU_RECTANGLE, Size
@@ -38,7 +38,7 @@ def partitions(draw: st.DrawFn) -> list[Size]:
 @settings(max_examples=200, deadline=None)
 def test_bounds_never_reject_what_fits(sizes):
     """A certain no is certain: pieces of one GPU rectangle always fit one."""
-    assert not layout.is_impossible(sizes)
+    assert not bounds.is_impossible(sizes)
 
 
 @given(st.lists(st.one_of(SIZES, SMALL), max_size=10))

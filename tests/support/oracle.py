@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from gshare.layout import Layout
+from gshare.modes import Timetable
 from gshare.rectangles import Rectangle
 
 _SIDE = 100
@@ -30,7 +31,45 @@ def maximal_free(placed: Iterable[Rectangle]) -> set[tuple[int, int, int, int]]:
     return found
 
 
-def violations(layout: Layout) -> list[str]:
+def profile(timetable: Timetable) -> bytes:
+    """Return, for each height from 0 to 100, the widest quota that fits at that height."""
+    if isinstance(timetable, Layout):
+        return _profile_of_rectangles(place for _, place in timetable.places)
+    free = [
+        _SIDE
+        - sum(
+            size.height
+            for key, size in zip(timetable.keys, timetable.sizes, strict=True)
+            if any(start <= percent < start + width for start, width in timetable.slices(key))
+        )
+        for percent in range(_SIDE)
+    ]
+    return bytes(sum(each >= height for each in free) for height in range(_SIDE + 1))
+
+
+def _profile_of_rectangles(placed: Iterable[Rectangle]) -> bytes:
+    """Erode the map of free percents, one integer, by rows and then by columns.
+
+    A row is 101 bits: the last is never free, so that nothing runs on into the next row.
+    """
+    row_bits = _SIDE + 1
+    whole_row = (1 << _SIDE) - 1
+    tall = sum(
+        (whole_row & ~occupied) << (row_bits * row)
+        for row, occupied in enumerate(_occupied(placed))
+    )
+    widest = bytearray([_SIDE])
+    free = tall
+    for height in range(1, _SIDE + 1):
+        wide, width = tall, 0
+        while wide:
+            wide, width = wide & (wide >> 1), width + 1
+        widest.append(width)
+        tall &= free >> (row_bits * height)
+    return bytes(widest)
+
+
+def violations(layout: Timetable) -> list[str]:
     """Return what is wrong with `layout` as a timetable, from its slices and sizes alone."""
     sm_of = {key: size.height for key, size in zip(layout.keys, layout.sizes, strict=True)}
     quota_of = {key: size.width for key, size in zip(layout.keys, layout.sizes, strict=True)}

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from tests.support.gpus import PAPER
 
-from gshare import layout, packing
+from gshare import bounds, layout, packing
 from gshare.layout import Layout, Verdicts
 from gshare.rectangles import Rectangle, Size
 
@@ -65,7 +65,7 @@ def test_space_shows_what_is_free_in_a_layout():
     ],
 )
 def test_bounds_prove_that_a_set_fits_no_gpu(sizes):
-    assert layout.is_impossible(sizes)
+    assert bounds.is_impossible(sizes)
     assert layout.find(sizes) is None
 
 
@@ -80,7 +80,7 @@ def test_bounds_prove_that_a_set_fits_no_gpu(sizes):
     ],
 )
 def test_bounds_prove_nothing_of_a_set_that_fits(sizes):
-    assert not layout.is_impossible(sizes)
+    assert not bounds.is_impossible(sizes)
     assert layout.find(sizes) is not None
 
 
@@ -91,7 +91,7 @@ def test_a_set_may_have_no_layout_though_no_bound_proves_it():
         *(Size(60, 60), Size(40, 20), Size(40, 10), Size(30, 50)),
     ]
 
-    assert not layout.is_impossible(sizes)
+    assert not bounds.is_impossible(sizes)
     assert layout.find(sizes) is None
 
 

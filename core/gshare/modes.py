@@ -1,0 +1,174 @@
+"""The two ways to share a GPU, behind one interface.
+
+`rect` gives each function one rectangle (`layout`); `sliced` may cut a quota into several slices
+of the window (`sliced`, `staircase`), which packs better. A `Timetable` is a GPU's layout in
+either; a `Packer` answers for whole sets and remembers what it has answered.
+
+What holds in both: a verdict on a set depends on the multiset of sizes alone; a departure deletes
+and never fails; whatever `rect` holds `sliced` holds too.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, Self, TypeVar
+
+from gshare import bounds, layout, sliced, staircase
+from gshare.layout import Layout, Slice
+from gshare.rectangles import Rectangle, Size
+from gshare.sliced import SlicedLayout
+
+
+class Timetable(Protocol):
+    """Where the functions of one GPU lie, and what room is left beside them."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The functions, in order of arrival."""
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """What they ask, in the order of `keys`."""
+
+    @property
+    def used_area(self) -> int:
+        """The area in use; a full GPU is 10,000."""
+
+    @property
+    def pieces(self) -> tuple[tuple[str, Rectangle], ...]:
+        """The rectangles to draw, by key; one function may have several."""
+
+    @property
+    def profile(self) -> bytes:
+        """For each height from 0 to 100, the widest quota that fits at that height."""
+
+    def slices(self, key: str) -> tuple[Slice, ...]:
+        """Return the pieces of the window that are `key`'s by right."""
+
+    def fits(self, size: Size) -> bool:
+        """Tell whether `size` finds room beside the others: `profile[height] >= width`."""
+
+    def beside(self, key: str, size: Size) -> Self | None:
+        """Return the timetable with one function more, or None where it finds no room."""
+
+    def without(self, key: str) -> Self:
+        """Return the timetable after `key` has left, the others in place."""
+
+
+A = TypeVar("A")
+"""What a search answers for one function: a rectangle, or slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode(Generic[A]):
+    """One way to share: its empty timetable, its searches for a set, and what they mean."""
+
+    name: str
+    empty: Timetable
+    is_impossible: Callable[[Iterable[Size]], bool]
+    find: Callable[[Sequence[Size]], tuple[A, ...] | None]
+    find_longer: Callable[[Sequence[Size]], tuple[A, ...] | None]
+    laid_out: Callable[[Mapping[str, Size], Mapping[str, A]], Timetable]
+
+
+RECT: Final[Mode[Rectangle]] = Mode(
+    "rect",
+    Layout(),
+    bounds.is_impossible,
+    layout.find,
+    layout.find_longer,
+    lambda sizes, places: Layout(tuple((key, places[key]) for key in sizes)),
+)
+SLICED: Final[Mode[tuple[Slice, ...]]] = Mode(
+    "sliced",
+    SlicedLayout(),
+    bounds.is_impossible_sliced,
+    staircase.find,
+    staircase.find_longer,
+    sliced.laid_out,
+)
+
+
+@dataclass(slots=True)
+class Packer(Generic[A]):
+    """Answers for whole sets in one mode, and keeps the `capacity` answers used most recently."""
+
+    mode: Mode[A]
+    capacity: int = 4096
+    _answers: OrderedDict[tuple[bool, tuple[Size, ...]], tuple[A, ...] | None] = field(
+        default_factory=OrderedDict
+    )
+
+    def __len__(self) -> int:
+        """Return how many answers are kept."""
+        return len(self._answers)
+
+    def holds(self, sizes: Iterable[Size], *, search_longer: bool = False) -> bool:
+        """Tell whether a timetable of `sizes` is found on one GPU."""
+        return self._find(tuple(sorted(sizes)), search_longer=search_longer) is not None
+
+    def arrange(
+        self, sizes: Mapping[str, Size], *, search_longer: bool = False
+    ) -> Timetable | None:
+        """Return a timetable of all of `sizes`, by key, or None where none is found."""
+        ordered = sorted(sizes.items(), key=lambda item: (item[1], item[0]))
+        found = self._find(tuple(size for _, size in ordered), search_longer=search_longer)
+        if found is None:
+            return None
+        by_key = {key: each for (key, _), each in zip(ordered, found, strict=True)}
+        return self.mode.laid_out(sizes, by_key)
+
+    def settled(self, before: Timetable, sizes: Mapping[str, Size]) -> Timetable | None:
+        """Return a timetable of exactly `sizes`, those of `before` in their places if that works.
+
+        What has left is dropped and the others keep their places; only where one of `sizes` has
+        no place in `before`, or another size there, is all laid out anew, or else the new ones
+        beside the others. None where no timetable is found.
+        """
+        kept = remaining(before, sizes)
+        if len(kept.keys) == len(sizes):
+            return kept
+        return self.arrange(sizes) or beside(kept, sizes) or self.arrange(sizes, search_longer=True)
+
+    def _find(self, sizes: tuple[Size, ...], *, search_longer: bool) -> tuple[A, ...] | None:
+        found = self._remembered(sizes, self.mode.find, is_longer=False)
+        if found is None and search_longer:
+            return self._remembered(sizes, self.mode.find_longer, is_longer=True)
+        return found
+
+    def _remembered(
+        self,
+        sizes: tuple[Size, ...],
+        search: Callable[[Sequence[Size]], tuple[A, ...] | None],
+        *,
+        is_longer: bool,
+    ) -> tuple[A, ...] | None:
+        key = (is_longer, sizes)
+        if key in self._answers:
+            self._answers.move_to_end(key)
+            return self._answers[key]
+        found = self._answers[key] = search(sizes)
+        if len(self._answers) > self.capacity:
+            self._answers.popitem(last=False)
+        return found
+
+
+def remaining(before: Timetable, sizes: Mapping[str, Size]) -> Timetable:
+    """Return those of `before` that are among `sizes`, and of that size, in their places."""
+    kept = before
+    for key, size in zip(before.keys, before.sizes, strict=True):
+        if sizes.get(key) != size:
+            kept = kept.without(key)
+    return kept
+
+
+def beside(kept: Timetable, sizes: Mapping[str, Size]) -> Timetable | None:
+    """Return `kept` with the others of `sizes` beside it, largest first, or None without room."""
+    arranged = kept
+    missing = [key for key in sizes if key not in kept.keys]
+    for key in sorted(missing, key=lambda key: (-sizes[key].area, sizes[key], key)):
+        larger = arranged.beside(key, sizes[key])
+        if larger is None:
+            return None
+        arranged = larger
+    return arranged

@@ -77,10 +77,8 @@ static void mark_gap(struct gshare_lane *lane) {
 }
 
 void gshare_gate_begin_wait(void) {
-    if (!gshare_lane_is_own())
-        return;
-    atomic_store_explicit(&gshare_own_lane->waiting, 1, memory_order_relaxed);
-    mark_gap(gshare_own_lane);
+    if (gshare_lane_is_own())
+        mark_gap(gshare_own_lane);
 }
 
 void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream) {
@@ -93,7 +91,6 @@ void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream) {
     gshare_gap_after_wait();
     gshare_gate_unlock();
     atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
-    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
 }
 
 void gshare_gate_saw_work(void) {
@@ -192,11 +189,11 @@ static void wait_for_token(void) {
     note_wait(since_ns);
 }
 
-static void wait_for_checkpoint(struct gshare_lane *lane, CUevent event) {
-    atomic_store_explicit(&lane->waiting, 1, memory_order_relaxed);
+/* The thread may be woken so late that the rest of the queue is done as well: that is a gap. */
+static void wait_for_checkpoint(CUevent event) {
+    gshare_gate_begin_wait();
     gshare_real.cuEventSynchronize(event);
-    atomic_fetch_add_explicit(&lane->passes, 1, memory_order_relaxed);
-    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+    gshare_gate_end_wait(GSHARE_DONE_PART, NULL);
 }
 
 /* One try at the gate. Returns true with the marker raised. */
@@ -219,7 +216,7 @@ static bool try_enter(struct gshare_lane *lane, CUstream stream, bool is_heavy) 
         gshare_gate.launches++;
     gshare_gate_unlock();
     if (earlier)
-        wait_for_checkpoint(lane, earlier);
+        wait_for_checkpoint(earlier);
     return enters;
 }
 

@@ -27,7 +27,6 @@ struct gshare_lane {
     _Alignas(128) _Atomic uint32_t busy; /* 1: between the check and the driver's return */
     _Atomic int32_t credit;              /* launches that may pass before the next checkpoint */
     _Atomic(CUstream) stream;            /* the stream that the credit is for */
-    _Atomic uint32_t waiting;            /* 1: the owner waits for the GPU */
     _Atomic uint32_t passes;             /* slow passes and waits: with credit, shows progress */
     _Atomic uint32_t is_owned;
     int32_t granted;            /* credit at the last count; under the gate's lock */
@@ -111,7 +110,7 @@ enum gshare_scope {
     GSHARE_DONE_CONTEXT
 };
 
-/* Frame a wait of the calling thread for the GPU: it is not idle meanwhile. */
+/* Frame a wait of the calling thread for the GPU. */
 void gshare_gate_begin_wait(void);
 void gshare_gate_end_wait(enum gshare_scope scope, CUstream stream);
 

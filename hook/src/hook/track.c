@@ -113,13 +113,8 @@ static struct gshare_track *track_of(struct gshare_lane *lane, CUstream stream) 
     return track ? track : make(context, stream, thread);
 }
 
-/* Learns from the chunk between the two oldest checkpoints, both complete. */
-static void learn(struct gshare_track *track) {
-    uint32_t ring = track->depth + 1;
-    if (track->mark_count < ring)
-        return;
-    uint32_t newer = (track->mark_count - track->depth) % ring;
-    uint32_t older = (track->mark_count - ring) % ring;
+/* Learns from the launches between two checkpoints, both complete. */
+static void learn_between(struct gshare_track *track, uint32_t older, uint32_t newer) {
     uint32_t launches = track->mark_launches[newer];
     float ms = 0;
     if (launches == 0 ||
@@ -137,6 +132,33 @@ static void learn(struct gshare_track *track) {
     track->chunk = fits < 1 ? 1 : fits > MAX_CHUNK ? MAX_CHUNK : (uint32_t)fits;
 }
 
+/* Learns from the chunk between the two oldest checkpoints, both complete. */
+static void learn(struct gshare_track *track) {
+    uint32_t ring = track->depth + 1;
+    if (track->mark_count >= ring)
+        learn_between(track, (track->mark_count - ring) % ring,
+                      (track->mark_count - track->depth) % ring);
+}
+
+/* Everything is complete: learns from the last chunk, whose like shall not run dry again. What was
+ * learnt between the marks ends here. */
+static void empty_queue(struct gshare_track *track) {
+    uint32_t ring = track->depth + 1;
+    if (track->mark_count >= 2)
+        learn_between(track, (track->mark_count - 2) % ring, (track->mark_count - 1) % ring);
+    track->mark_count = 0;
+    track->since_mark = 0;
+    track->is_heavy = false;
+}
+
+/* A mark before the first launch into an empty queue, to learn from. */
+static void mark_begin(struct gshare_track *track) {
+    if (gshare_real.cuEventRecord(track->marks[0], track->stream) != CUDA_SUCCESS)
+        return;
+    track->mark_launches[0] = 0;
+    track->mark_count = 1;
+}
+
 /* Ends a chunk. Returns the checkpoint that must be complete before the next may begin, if any. */
 static CUevent checkpoint(struct gshare_track *track) {
     uint32_t ring = track->depth + 1, at = track->mark_count % ring;
@@ -151,18 +173,13 @@ static CUevent checkpoint(struct gshare_track *track) {
                : track->marks[(track->mark_count - track->depth) % ring];
 }
 
-/* Nothing is queued: what was learnt between the marks ends here. */
-static void empty_queue(struct gshare_track *track) {
-    track->mark_count = 0;
-    track->since_mark = 0;
-    track->is_heavy = false;
-}
-
 /* Takes over a depth that was changed meanwhile; without events for it the old one stays. */
 static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
     track->epoch = epoch;
     track->order = gshare_drain_order(epoch);
-    empty_queue(track);
+    track->mark_count = 0;
+    track->since_mark = 0;
+    track->is_heavy = false;
     uint32_t depth = depth_in_force();
     if (depth != track->depth && make_marks(track, depth))
         track->depth = depth;
@@ -195,10 +212,13 @@ CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_he
     bool is_full = track->since_mark >= track->chunk || track->is_heavy || is_heavy;
     if (track->since_mark > 0 && is_full) {
         CUevent earlier = checkpoint(track);
+        lane->track = track; /* for the wait, without a stream: no launch passes meanwhile */
         if (earlier)
             return earlier;
     }
     learn(track);
+    if (track->mark_count == 0 && track->working_epoch == 0)
+        mark_begin(track);
     take_credit(lane, track, is_heavy);
     atomic_store(&lane->stream, stream);
     return NULL;

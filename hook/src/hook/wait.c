@@ -1,4 +1,4 @@
-/* A program's waits for the GPU: it is not idle meanwhile, and what is complete after one is known
+/* A program's waits for the GPU: what is complete after one is known
  * without asking the driver (gap.h). */
 #include "hook/gate.h"
 #include "hook/guest.h"

@@ -60,13 +60,13 @@ void gshare_watcher_rouse(void) {
         errno = saved; /* full: the watcher is roused already */
 }
 
-/* Sums what changes when any thread launches, and says whether one is inside the hook or waits. */
+/* Sums what changes when any thread launches or ends a wait, and says whether one is launching. */
 static uint64_t read_progress(bool *is_engaged) {
     uint64_t progress = 0;
     *is_engaged = false;
     for (struct gshare_lane *lane = atomic_load(&gshare_gate.lanes); lane; lane = lane->next) {
         progress += gshare_lane_progress(lane);
-        *is_engaged |= atomic_load(&lane->busy) || atomic_load(&lane->waiting);
+        *is_engaged |= atomic_load(&lane->busy);
     }
     return progress;
 }

@@ -2,8 +2,8 @@
  *
  * Under a token it sleeps on the grant page's revoke_count. When the token is revoked, runs out or
  * lies idle, it closes the gate, waits for the epoch's GPU work, publishes the GPU time used, acks
- * and rings. It gives the token back by itself when no thread has launched or waited for the GPU,
- * and the GPU has had nothing of ours to do, for two ticks of window / 160.
+ * and rings. It gives the token back by itself when no thread has launched or ended a wait, and the
+ * GPU has had nothing of ours to do, for two ticks of window / 160.
  *
  * While the daemon is away it grants tokens to its own process: by the limits page's slices on
  * CLOCK_MONOTONIC, less what the last one overran, so a lease has its quota request and no more;

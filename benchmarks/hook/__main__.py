@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import host, verdict
+from benchmarks import conditions, host, verdict
 from benchmarks.host import Measured
 from benchmarks.quota.gpu import BenchError
 from gshare import names
@@ -62,12 +62,9 @@ def _report(
         *({**row, **_conditions(starts)} for row in starts.found.rows()),
         *({**row, **_conditions(turns)} for row in turns.found.rows()),
     ]
-    conditions = {
-        "command": " ".join(["python -m benchmarks.hook", *sys.argv[1:]]),
-        "quiet_host_percent": host.QUIET_PERCENT,
-        "gpu": "simulated, and a driver that does nothing",
-    }
-    return Report(verdict.failing_first(made), rows, simulated=True, conditions=conditions)
+    settings = {"driver_of_launches": "one that does nothing", "driver_of_all_else": "simulated"}
+    known = conditions.of("benchmarks.hook", [costs, starts, turns])
+    return Report(verdict.failing_first(made), rows, simulated=True, conditions=known | settings)
 
 
 def _conditions(measured: Measured[object]) -> dict[str, object]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import host, verdict
+from benchmarks import conditions, verdict
 from benchmarks.host import Measured
 from gshare import names
 from gshare.runtime.native import Native
 from gshare.runtime.report import Report
 
-from . import plan, tables
-from .cases import Case, batches
+from . import gpu, plan, tables
+from .cases import STEP_US, WINDOW_US, Case, batches
 from .gpu import BenchError
 from .measure import Run
 from .runner import Runner
@@ -42,12 +42,14 @@ def main() -> int:
     made = tables.claims(runs)
     tables.show(console, runs)
     verdict.show(console, made)
-    conditions = {
-        "command": " ".join(["python -m benchmarks.quota", *sys.argv[1:]]),
+    settings = {
         "seconds": round(time.monotonic() - started),
-        "quiet_host_percent": host.QUIET_PERCENT,
+        "gpu": gpu.KIND,
+        "window_us": WINDOW_US,
+        "reading_every_us": STEP_US,
     }
-    report = Report(made, tables.rows(runs), simulated=True, conditions=conditions)
+    known = conditions.of("benchmarks.quota", runs)
+    report = Report(made, tables.rows(runs), simulated=True, conditions=known | settings)
     report.write(flags.report)
     console.print(f"report: {flags.report}")
     return 0 if report.holds else 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks import verdict
 from benchmarks.host import Measured
@@ -13,6 +13,7 @@ from . import bars
 from .figures import medians
 from .measure import Run
 
+_COLUMNS = ("host", "error", "sd", "least", "mean", "idle", "over", "wait p50/p99")
 _SHARES = ("least_percent", "mean_percent")
 
 
@@ -40,24 +41,27 @@ def claims(runs: Sequence[Measured[Run]]) -> list[Claim]:
 
 def show(console: Console, runs: Sequence[Measured[Run]]) -> None:
     """Print what was measured."""
-    table = Table("case", "leases", "error", "sd", "least", "mean", "idle", "over", "wait p50/p99")
+    table = Table(Column("case", no_wrap=True), *_COLUMNS)
     for measured in runs:
-        run, found = measured.found, measured.found.figures
-        waits = ""
-        if "wait_p50_ms" in found:
-            waits = f"{found['wait_p50_ms']:.2f} / {found['wait_p99_ms']:.2f} ms"
-        table.add_row(
-            run.case.name + (" (host busy)" if measured.host_was_busy else ""),
-            str(len(run.leases)),
-            *(f"{found[name]:.2f}" for name in ("error_points", "stdev_points")),
-            *(f"{found[name]:.1f}" if name in found else "" for name in _SHARES),
-            f"{found['idle_percent']:.1f}",
-            f"{found['overcommitted_percent']:.2f}",
-            waits,
-        )
+        table.add_row(measured.found.case.name, *_cells(measured))
     console.print(table)
     busy = sum(measured.host_was_busy for measured in runs)
     console.print(f"{busy} of {len(runs)} runs were on a busy host")
+
+
+def _cells(measured: Measured[Run]) -> list[str]:
+    found = measured.found.figures
+    waits = ""
+    if "wait_p50_ms" in found:
+        waits = f"{found['wait_p50_ms']:.2f}/{found['wait_p99_ms']:.1f} ms"
+    return [
+        f"{measured.host_busy_percent:.0f} %" + (" (busy)" if measured.host_was_busy else ""),
+        *(f"{found[name]:.2f}" for name in ("error_points", "stdev_points")),
+        *(f"{found[name]:.1f}" if name in found else "" for name in _SHARES),
+        f"{found['idle_percent']:.1f}",
+        f"{found['overcommitted_percent']:.2f}",
+        waits,
+    ]
 
 
 def _rows_of(measured: Measured[Run]) -> list[dict[str, object]]:

@@ -107,6 +107,7 @@ static uint32_t open_lease(struct gshare_state *state, const char *id, int *erro
     lease.serial = ++serial;
     pthread_mutex_lock(&state->lock);
     state->leases[place] = lease;
+    state->count = place >= state->count ? place + 1 : state->count;
     pthread_mutex_unlock(&state->lock);
     return place;
 }

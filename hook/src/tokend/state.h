@@ -29,6 +29,7 @@ struct gshare_state {
     pthread_mutex_t lock;
     struct gshare_arbiter *arbiter;
     struct gshare_lease leases[GSHARE_ARBITER_LEASES]; /* index: the arbiter's lease number */
+    uint32_t count;                                    /* numbers at and above were never used */
     uint64_t quiet_until;  /* no grants before, while tokens of an earlier daemon drain */
     uint64_t absent_until; /* nor before, while its processes have yet to come back */
     uint64_t late_ns_max;  /* largest delay of a timed wake-up */

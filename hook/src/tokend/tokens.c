@@ -7,12 +7,18 @@
 #include "log.h"
 #include "state.h"
 
-#define SPIN_NS 50000u /* a timed futex wakes 20-50 us late; the rest is spun, never more */
-#define ROUNDS_MAX 8   /* of decisions before the doorbell is looked at again */
+#define SPIN_NS 50000 /* at most: a thread that goes before all others must not spin for long */
+#define ROUNDS_MAX 8  /* of decisions before the doorbell is looked at again */
 
 /* Looks in one window: far more than honest processes cause (5 a grant), few enough for a core. */
 #define LOOKS 256
 #define LOOKS_A_LEASE 16
+
+/* By how much a sleep is cut short, so that its end is spun and not late: ns. */
+struct lead {
+    int64_t mean;
+    int64_t deviation;
+};
 
 struct looks {
     uint64_t since; /* start of the window in which they are counted */
@@ -39,7 +45,7 @@ static void watch_take_up(struct gshare_state *state, uint32_t number, bool join
 /* When some lease has to be looked at again, even if nothing happens. */
 static uint64_t look_at(const struct gshare_state *state, uint64_t now) {
     uint64_t next = GSHARE_NEVER;
-    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+    for (uint32_t i = 0; i < state->count; i++) {
         const struct gshare_lease *lease = &state->leases[i];
         uint64_t take_up = lease->granted_at + state->settings.window_ns / 8;
         bool is_awaited = lease->held && !lease->joined && take_up > now;
@@ -67,6 +73,8 @@ static void report(struct gshare_state *state, uint32_t number, uint64_t now) {
     gshare_arbiter_wants(state->arbiter, number, reading.wants && now >= lease->asleep_until, now);
 }
 
+/* Returns whether there is more to decide at once: a token that is back as soon as it is revoked.
+ */
 static bool carry_out(struct gshare_state *state, const struct gshare_instruction *what,
                       uint64_t now) {
     struct gshare_lease *lease = &state->leases[what->lease];
@@ -79,7 +87,7 @@ static bool carry_out(struct gshare_state *state, const struct gshare_instructio
         return false;
     case GSHARE_REVOKE:
         gshare_lease_revoke(lease);
-        return true; /* it may be back already */
+        return !gshare_lease_read(lease).pending;
     default:
         lease->forgotten = true;
         return false;
@@ -91,7 +99,7 @@ static bool carry_out(struct gshare_state *state, const struct gshare_instructio
 static uint64_t waits_for_quiet(struct gshare_state *state, uint64_t now) {
     const uint64_t quiet = now < state->quiet_until ? state->quiet_until : 0;
     const uint64_t absent = now < state->absent_until ? state->absent_until : 0;
-    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES && (quiet || absent); i++) {
+    for (uint32_t i = 0; i < state->count && (quiet || absent); i++) {
         const struct gshare_lease *lease = &state->leases[i];
         if (!lease->present || lease->forgotten) {
             continue;
@@ -116,7 +124,7 @@ static uint64_t decide(struct gshare_state *state) {
         if (quiet) {
             return quiet;
         }
-        for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+        for (uint32_t i = 0; i < state->count; i++) {
             if (state->leases[i].present && !state->leases[i].forgotten) {
                 report(state, i, now);
             }
@@ -135,25 +143,38 @@ static uint64_t decide(struct gshare_state *state) {
     return gshare_clock_ns();
 }
 
+/* Learns how late a timed sleep ends here: 10-20 us under FIFO, more on a busy machine. */
+static void learn(struct lead *lead, uint64_t late) {
+    int64_t error = (int64_t)(late < SPIN_NS ? late : SPIN_NS) - lead->mean;
+    lead->mean += error / 8;
+    lead->deviation += ((error < 0 ? -error : error) - lead->deviation) / 8;
+}
+
+static uint64_t lead_of(const struct lead *lead) {
+    uint64_t usual = (uint64_t)(lead->mean + lead->deviation);
+    return usual < SPIN_NS ? usual : SPIN_NS;
+}
+
 /* Waits for a ring or the time `until`. Returns how late it is, 0 after a ring. The bell's page can
  * be written by any process, which may undo another's ring; so `latest` comes, ring or not. */
 static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until, uint64_t latest) {
+    static struct lead lead = {.mean = SPIN_NS / 2}; /* token thread only */
     const _Atomic uint32_t *rings = &state->doorbell->rings;
-    while (atomic_load(rings) == seen) {
-        uint64_t now = gshare_clock_ns();
-        if (now >= until) {
-            return now - until;
-        }
-        if (latest < until && now >= latest) {
-            return 0;
-        }
-        if (until - now > SPIN_NS) {
-            gshare_futex_sleep(rings, seen, latest < until ? latest : until - SPIN_NS);
-        } else {
-            __builtin_ia32_pause();
+    const uint64_t early = until - lead_of(&lead);
+    const uint64_t end = latest < early ? latest : early;
+    uint64_t now = gshare_clock_ns();
+    while (atomic_load(rings) == seen && now < end) {
+        gshare_futex_sleep(rings, seen, end);
+        now = gshare_clock_ns();
+        if (now >= end && atomic_load(rings) == seen) {
+            learn(&lead, now - end);
         }
     }
-    return 0;
+    while (atomic_load(rings) == seen && now < until && end == early) {
+        __builtin_ia32_pause();
+        now = gshare_clock_ns();
+    }
+    return atomic_load(rings) == seen && now > until ? now - until : 0;
 }
 
 /* A kernel with RT_GROUP_SCHED gives containers no real time even with CAP_SYS_NICE; the highest
@@ -169,7 +190,7 @@ static void go_first(const struct gshare_state *state) {
 
 static uint32_t leases(const struct gshare_state *state) {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < GSHARE_ARBITER_LEASES; i++) {
+    for (uint32_t i = 0; i < state->count; i++) {
         count += state->leases[i].present;
     }
     return count;

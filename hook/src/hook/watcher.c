@@ -17,7 +17,7 @@
 #include "hook/track.h"
 
 #define TICKS_A_WINDOW 160
-#define RECONNECT_NS (100 * GSHARE_NS_PER_MS)
+#define RECONNECTS_A_WINDOW 2 /* a new daemon waits a window for its predecessor's processes */
 #define NEVER UINT64_MAX
 #define STACK_BYTES (256 * 1024)
 
@@ -43,6 +43,10 @@ static void follow_limits(uint64_t now_ns) {
 
 static uint64_t tick_ns(void) {
     return gshare_session.limits->window_us * GSHARE_NS_PER_US / TICKS_A_WINDOW;
+}
+
+static uint64_t reconnect_ns(void) {
+    return gshare_session.limits->window_us * GSHARE_NS_PER_US / RECONNECTS_A_WINDOW;
 }
 
 static bool is_own(void) {
@@ -160,7 +164,7 @@ static void follow(struct gshare_grant *page) {
 }
 
 static void meet_daemon(uint64_t now_ns) {
-    next_connect_ns = now_ns + RECONNECT_NS;
+    next_connect_ns = now_ns + reconnect_ns();
     if (gshare_session_connect() == 0)
         follow(gshare_session.grant_page);
 }
@@ -243,7 +247,7 @@ int gshare_watcher_start(void) {
         return -errno;
     gshare_gate_init();
     bool is_connected = atomic_load(&gshare_session.is_connected);
-    next_connect_ns = gshare_now_ns() + RECONNECT_NS;
+    next_connect_ns = gshare_now_ns() + reconnect_ns();
     follow(is_connected ? gshare_session.grant_page : &gshare_session.own_grant);
     sigset_t all, before;
     sigfillset(&all);

@@ -1,11 +1,12 @@
 #!/bin/sh
-# The hook exports exactly the calls that symbols.def names, and needs nothing that musl lacks.
+# The hook exports exactly the calls that symbols.def names and what shims call, and needs nothing
+# that musl lacks.
 set -eu
 cd "$(dirname "$0")/.."
 hook="$OUT/lib/libgshare_hook.so"
 
 exported=$(nm -D --defined-only "$hook" | awk '{print $3}' | sort)
-named=$( (echo dlsym; echo dlvsym
+named=$( (echo dlsym; echo dlvsym; echo gshare_shim_fill
           ${CC:-cc} -E -P -Isrc -x c - <<'TABLE' | grep -o '@ *[a-zA-Z0-9_]*' | tr -d '@ '
 #define GSHARE_LAUNCH(symbol, ...) @symbol
 #define GSHARE_HOOKED(symbol, ...) @symbol

@@ -84,5 +84,5 @@ print(json.dumps([version.value, hasattr(driver, "cuNoSuchCall")]))
 def test_what_is_no_driver_gets_no_shim(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a library")
 
-    with pytest.raises(errors.GshareError, match="no 64-bit ELF library"):
+    with pytest.raises(errors.GshareError, match="is no 64-bit little-endian ELF library"):
         shim.write(tmp_path / "libcuda.so.1", native().hook, tmp_path / "text")

@@ -1,85 +1,118 @@
-"""Writes a `libcuda.so.1` that stands before the driver's, for images that defeat preloading.
+"""Makes shims (`gshare.shim`) on the machine that has the driver, once for each driver.
 
-The shim holds no code. It is a shared object that needs two others by their full paths: first the
-hook, then the driver. Whoever opens it, links with it, or loads a library that links with it (even
-with RTLD_DEEPBIND) finds the hook's functions where there are any and the driver's for all other
-names, new ones included. It must bear the name and the soname of the library that it replaces, so
-it is written anew for each driver, on the machine that has it; no compiler is needed.
+A shim is known by what it was made of: the driver's content and the paths that it names. So another
+driver gets another, and one that is there is never written again: processes have it mapped.
 """
 
-import struct
+import hashlib
+import os
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from gshare import errors
+from gshare import elf, shim
+from gshare.errors import GshareError
 
-_HEADER: Final = struct.Struct("<16sHHIQQQIHHHHHH")
-_SEGMENT: Final = struct.Struct("<IIQQQQQQ")
-_ENTRY: Final = struct.Struct("<QQ")
-_SYMBOL_BYTES: Final = 24
-_HASH: Final = struct.pack("<4I", 1, 1, 0, 0)
-"""One bucket, and one symbol: the undefined one that every table begins with."""
-_ELF64: Final = b"\x7fELF\x02\x01\x01"
-_SHARED, _LOAD, _DYNAMIC, _STACK, _READ_WRITE, _PAGE = 3, 1, 2, 0x6474E551, 6, 0x1000
-_NEEDED, _HASH_AT, _STRINGS_AT, _SYMBOLS_AT, _STRINGS_SIZE, _SYMBOL_SIZE, _SONAME = (
-    1, 4, 5, 6, 10, 11, 14,
-)  # fmt: skip
+FRONTED: Final[Mapping[str, str]] = MappingProxyType(
+    {"libcuda.so.1": "libcuda.so", "libnvidia-ml.so.1": "libnvidia-ml.so"}
+)
+"""The libraries that a shim stands before, and the names under which developers' links have them.
+Where the hook is not preloaded, NVML needs one too: it tells of memory."""
 
-
-def write(path: Path, hook: Path, driver: Path, soname: str = "libcuda.so.1") -> None:
-    """Write the shim of `driver`. GshareError where the driver is no 64-bit ELF library."""
-    strings, places = _strings(soname, str(hook.resolve()), str(driver.resolve()))
-    path.write_bytes(_shared_object(_machine(driver), strings, places))
+_FORM: Final = b"1"
+"""Counted up when `gshare.shim` builds another file of the same driver."""
+_DIGEST_LETTERS: Final = 16
 
 
-def _machine(driver: Path) -> int:
+def write(path: Path, hook: Path, driver: Path) -> None:
+    """Write the shim of `driver`. GshareError with the file and the reason where it has none."""
+    path.write_bytes(_built(driver, _content(driver), str(hook.resolve()), str(driver.resolve())))
+    path.chmod(0o755)
+
+
+class Shims:
+    """The shims that lie under a folder. Safe to use from any thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}  # by file; under _lock
+
+    def of(self, driver: Path, hook_path: str, driver_path: str) -> Path:
+        """Return the shim of `driver`, made now if it is not there.
+
+        `hook_path` and `driver_path` are where those lie for who loads the shim. GshareError with
+        the file and the reason where the driver cannot have one.
+        """
+        with self._lock:
+            made_of = f"{self._digest(driver)}\n{hook_path}\n{driver_path}\n".encode() + _FORM
+            name = hashlib.sha256(made_of).hexdigest()[:_DIGEST_LETTERS]
+            path = self._root / name / "shim.so"
+            if not path.exists():
+                _publish(path, _built(driver, _content(driver), hook_path, driver_path))
+            return path
+
+    def _digest(self, driver: Path) -> str:
+        """Return what a driver is known by; a file that did not change is not read again."""
+        try:
+            status = driver.stat()
+        except OSError as error:
+            raise _refused(driver, error.strerror or "cannot be read") from error
+        mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._digests.get(driver)
+        if known is None or known[0] != mark:
+            known = (mark, hashlib.sha256(_content(driver)).hexdigest())
+            self._digests[driver] = known
+        return known[1]
+
+
+def folder_before(folder: Path, drivers: Path, hook: Path) -> Path:
+    """Make a folder of shims before the libraries in `drivers`, for LD_LIBRARY_PATH to name first.
+
+    GshareError where libcuda cannot have one.
+    """
+    shims = Shims(folder)
+    found = {name: drivers / name for name in FRONTED if (drivers / name).exists()}
+    made = {name: shims.of(file, str(hook), str(file)) for name, file in found.items()}
+    if "libcuda.so.1" not in made:
+        raise _refused(drivers / "libcuda.so.1", "is not there")
+    together = hashlib.sha256("".join(sorted(map(str, made.values()))).encode()).hexdigest()
+    target = folder / f"path-{together[:_DIGEST_LETTERS]}"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, path in made.items():
+        for link in (name, FRONTED[name]):
+            draft = target / f".{link}-{os.getpid()}"
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(path)
+            draft.replace(target / link)
+    return target
+
+
+def _built(driver: Path, content: bytes, hook_path: str, driver_path: str) -> bytes:
     try:
-        head = driver.read_bytes()[: _HEADER.size]
+        return shim.build(elf.read(content), hook_path, driver_path)
+    except ValueError as error:
+        raise _refused(driver, str(error)) from error
+
+
+def _content(driver: Path) -> bytes:
+    try:
+        return driver.read_bytes()
     except OSError as error:
-        raise errors.GshareError(f"{driver}: {error.strerror}") from error
-    if len(head) < _HEADER.size or not head.startswith(_ELF64):
-        raise errors.GshareError(f"{driver} is no 64-bit ELF library: no shim can be made for it")
-    machine: int = _HEADER.unpack(head)[2]
-    return machine
+        raise _refused(driver, error.strerror or "cannot be read") from error
 
 
-def _strings(*names: str) -> tuple[bytes, list[int]]:
-    table, places = b"\0", []
-    for name in names:
-        places.append(len(table))
-        table += name.encode() + b"\0"
-    return table, places
+def _refused(driver: Path, reason: str) -> GshareError:
+    return GshareError(f"{driver}: {reason}: no shim can be made for it")
 
 
-def _shared_object(machine: int, strings: bytes, places: list[int]) -> bytes:
-    """Return the file: headers, the dynamic section, and the tables that it names."""
-    soname, hook, driver = places
-    dynamic_at = _HEADER.size + 3 * _SEGMENT.size
-    dynamic_bytes = 9 * _ENTRY.size
-    symbols_at = dynamic_at + dynamic_bytes
-    hash_at = symbols_at + _SYMBOL_BYTES
-    strings_at = hash_at + len(_HASH)
-    size = strings_at + len(strings)
-    dynamic = [
-        (_NEEDED, hook), (_NEEDED, driver), (_SONAME, soname), (_HASH_AT, hash_at),
-        (_STRINGS_AT, strings_at), (_STRINGS_SIZE, len(strings)), (_SYMBOLS_AT, symbols_at),
-        (_SYMBOL_SIZE, _SYMBOL_BYTES), (0, 0),
-    ]  # fmt: skip
-    header = _HEADER.pack(
-        _ELF64, _SHARED, machine, 1, 0, _HEADER.size, 0, 0, _HEADER.size, _SEGMENT.size, 3, 0, 0, 0
-    )
-    segments = [
-        (_LOAD, _READ_WRITE, 0, 0, 0, size, size, _PAGE),
-        (_DYNAMIC, _READ_WRITE, *[dynamic_at] * 3, dynamic_bytes, dynamic_bytes, 8),
-        (_STACK, _READ_WRITE, 0, 0, 0, 0, 0, 16),
-    ]
-    return b"".join(
-        [
-            header,
-            *(_SEGMENT.pack(*segment) for segment in segments),
-            *(_ENTRY.pack(*entry) for entry in dynamic),
-            bytes(_SYMBOL_BYTES),
-            _HASH,
-            strings,
-        ]
-    )
+def _publish(path: Path, content: bytes) -> None:
+    """Write a file that all users may load, and let it appear at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o755)
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_bytes(content)
+    draft.chmod(0o755)
+    draft.replace(path)

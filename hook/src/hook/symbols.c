@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hook/lookup.h"
+#include "hook/shim.h"
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define GSHARE_LAUNCH(symbol, base, since, streams, stream, weight, PARAMS, ARGS)                  \
@@ -76,35 +77,38 @@ static void *library(const char *first, const char *second) {
     return found ? found : dlopen(second, RTLD_LAZY);
 }
 
-/* Behind a shim (core/gshare/runtime/shim.py) we stand between the library of the driver's name and
- * the driver: what is found there may be our own function, and the driver's comes after us. */
-static void fill(void *driver, const char *symbol, void *ours, void **place) {
+/* The same, but where a shim stands in its place, the library behind the shim. */
+static void *true_library(const char *first, const char *second) {
+    void *found = library(first, second);
+    void *behind = gshare_shim_behind(first);
+    return behind ? behind : found;
+}
+
+static void fill(void *driver, const char *symbol, void **place) {
     void *found = gshare_true_dlsym(driver, symbol);
-    if (found && found == ours)
-        found = gshare_true_dlsym(RTLD_NEXT, symbol);
     if (found)
         *place = found;
 }
 
 void gshare_symbols_resolve(void) {
-    void *driver = library("libcuda.so.1", "libcuda.so");
+    void *driver = true_library("libcuda.so.1", "libcuda.so");
     if (!driver)
         return;
 #define GSHARE_LAUNCH(symbol, base, since, streams, stream, weight, PARAMS, ARGS)                  \
-    fill(driver, #symbol, (void *)symbol, (void **)&gshare_real.symbol);
+    fill(driver, #symbol, (void **)&gshare_real.symbol);
 #define GSHARE_HOOKED(symbol, base, since, streams, PARAMS)                                        \
-    fill(driver, #symbol, (void *)symbol, (void **)&gshare_real.symbol);
-#define GSHARE_REAL(symbol, PARAMS) fill(driver, #symbol, NULL, (void **)&gshare_real.symbol);
+    fill(driver, #symbol, (void **)&gshare_real.symbol);
+#define GSHARE_REAL(symbol, PARAMS) fill(driver, #symbol, (void **)&gshare_real.symbol);
 #include "hook/symbols.def"
 }
 
 static void resolve_nvml(void) {
-    void *driver = library("libnvidia-ml.so.1", "libnvidia-ml.so");
+    void *driver = true_library("libnvidia-ml.so.1", "libnvidia-ml.so");
     if (!driver)
         return;
-#define GSHARE_NVML(symbol, PARAMS) fill(driver, #symbol, (void *)symbol, (void **)&nvml.symbol);
+#define GSHARE_NVML(symbol, PARAMS) fill(driver, #symbol, (void **)&nvml.symbol);
 #include "hook/symbols.def"
-    fill(driver, "nvmlDeviceGetUUID", NULL, (void **)&nvml.nvmlDeviceGetUUID);
+    fill(driver, "nvmlDeviceGetUUID", (void **)&nvml.nvmlDeviceGetUUID);
 }
 
 const struct gshare_nvml *gshare_symbols_nvml(void) {

@@ -43,7 +43,7 @@ $(CLIENTS): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,clients]'
 	touch $@
 
-test: install $(CLIENTS) cluster-tools
+test: install $(CLIENTS) cluster-tools bench-clients
 	sh tests/support/install-mps.sh
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
 	$(BIN)/pytest

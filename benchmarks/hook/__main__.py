@@ -29,7 +29,7 @@ _SHOWN = ("call", "route", "bare_least_ns", "hooked_least_ns", "added_least_ns",
 def main() -> int:
     """Measure everything; a part anew, as often as the flags allow, where others used the host."""
     flags = _flags()
-    console = Console(highlight=False)
+    console = verdict.console()
     native = Native.locate(os.environ.get(names.ENV_NATIVE_DIR))
     say = console.print
     try:

@@ -20,6 +20,9 @@ _PAPER = replace(_FULL, least_percent=98.5, mean_percent=99.0)
 _PAPER_DEEP = replace(_FULL, least_percent=98, mean_percent=98.8)
 _SHARED_S = 10.0
 _LATENCY_S = 30.0
+_TWO_ROWS = 200
+_LIMITS = {"limits-beyond-the-gpu": (45, 50, 55, 60), "limits-within-the-gpu": (25, 30, 50, 60)}
+"""Quota limits of leases of 50 % of the SMs and a request of 20: two rows of 100 % are theirs."""
 
 PAPER = (
     *(Client(f"half-{number}", 50, 60, 1000) for number in (1, 2)),
@@ -104,6 +107,10 @@ def _shared() -> Iterator[Case]:
     yield Case("paper-borrowing", "paper, limit 100", borrowing, _SHARED_S, _PAPER, runs=3)
     for name, clients in sets.items():
         yield Case(name, name, clients, _SHARED_S, _FULL, runs=3)
+    for name, limits in _LIMITS.items():
+        clients = tuple(Client(f"to-{each}", 50, 20, 500, limit_percent=each) for each in limits)
+        bars = _FULL if sum(limits) > _TWO_ROWS else replace(_FULL, idle_percent=None)
+        yield Case(name, "limits above requests", clients, _SHARED_S, bars)
 
 
 def _pair(less: int, more: int) -> tuple[Client, ...]:

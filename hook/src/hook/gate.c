@@ -212,8 +212,8 @@ static bool try_enter(struct gshare_lane *lane, CUstream stream, bool is_heavy) 
     bool enters = !earlier && is_open();
     if (!enters)
         atomic_store(&lane->busy, 0);
-    else
-        gshare_gate.launches++;
+    else if (lane->track)
+        gshare_gate.launches++; /* what is captured is none */
     gshare_gate_unlock();
     if (earlier)
         wait_for_checkpoint(earlier);

@@ -45,7 +45,7 @@ struct gshare_gate {
     _Atomic bool is_rouse_due;   /* the watcher does not know of the joined epoch yet */
     _Atomic(struct gshare_lane *) lanes;
     uint64_t joined_ns;   /* under the lock */
-    uint64_t launches;    /* counted passes; under the lock */
+    uint64_t launches;    /* counted passes, but what is captured; under the lock */
     uint32_t revoke_seen; /* grant.revoke_count when the epoch was joined; under the lock */
     bool is_draining;     /* the watcher is between closing and its ack; under the lock */
     _Atomic bool wants;   /* what slot.wants says; under the lock */

@@ -14,17 +14,16 @@ QUOTAS: Final = (20, 40, 60, 80, 100)
 
 FAST: Final = (
     Size(20, 6),
-    Size(40, 6),
-    Size(20, 12),
-    Size(40, 12),
+    *[Size(40, 12)] * 2,
     Size(60, 12),
+    Size(80, 12),
     Size(40, 24),
     Size(60, 24),
     Size(20, 50),
     Size(40, 50),
     Size(60, 50),
 )
-"""Ten profiling points that inference functions are deployed at, the paper's among them."""
+"""Profiling points that inference functions are deployed at, the paper's among them."""
 
 Mix = Callable[[random.Random], Size]
 MIXES: Final[Mapping[str, Mix]] = MappingProxyType(

@@ -8,7 +8,8 @@ to at most 100; a function's slices lie apart, in order, at most `wire.MAX_SLICE
 is what a lease's page holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -54,11 +55,13 @@ class Share:
 class SlicedLayout:
     """Which slices the functions of one GPU hold, by key, in order of arrival.
 
-    `free` is the percent of the SMs that is free at each percent of the window.
+    `free` is the percent of the SMs that is free at each percent of the window; `profile` is, for
+    each height from 0 to 100, the widest quota that fits at that height.
     """
 
     shares: tuple[tuple[str, Share], ...] = ()
     free: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    profile: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a key that occurs twice and more SMs than there are, with ValueError."""
@@ -73,6 +76,7 @@ class SlicedLayout:
         if max(promised) > GPU_SIDE:
             raise ValueError(f"{max(promised)} percent of the SMs are promised at once")
         object.__setattr__(self, "free", tuple(GPU_SIDE - each for each in promised[:GPU_SIDE]))
+        object.__setattr__(self, "profile", _profile(self.free))
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -104,16 +108,6 @@ class SlicedLayout:
             x += width
         return tuple(drawn)
 
-    @property
-    def profile(self) -> bytes:
-        """Return, for each height from 0 to 100, the widest quota that fits at that height."""
-        widths = bytearray(GPU_SIDE + 1)
-        for free in self.free:
-            widths[free] += 1
-        for height in range(GPU_SIDE - 1, -1, -1):
-            widths[height] += widths[height + 1]
-        return bytes(widths)
-
     def slices(self, key: str) -> tuple[Slice, ...]:
         """Return the pieces of the window that are `key`'s by right; their widths are its quota."""
         for candidate, share in self.shares:
@@ -123,7 +117,7 @@ class SlicedLayout:
 
     def fits(self, size: Size) -> bool:
         """Tell whether `size` finds room beside the others: at enough percents of the window."""
-        return sum(free >= size.height for free in self.free) >= size.width
+        return self.profile[size.height] >= size.width
 
     def beside(self, key: str, size: Size) -> "SlicedLayout | None":
         """Return the layout with `key` beside the others, or None where it finds no room.
@@ -169,6 +163,15 @@ class SlicedLayout:
 def laid_out(sizes: Mapping[str, Size], found: Mapping[str, tuple[Slice, ...]]) -> SlicedLayout:
     """Return the layout of `sizes`, in their order, with the slices that were found for each."""
     return SlicedLayout(tuple((key, Share(size.height, found[key])) for key, size in sizes.items()))
+
+
+def _profile(free: Iterable[int]) -> bytes:
+    widths = bytearray(GPU_SIDE + 1)
+    for height, count in Counter(free).items():
+        widths[height] = count
+    for height in range(GPU_SIDE - 1, -1, -1):
+        widths[height] += widths[height + 1]
+    return bytes(widths)
 
 
 def _runs(percents: set[int]) -> tuple[Slice, ...]:

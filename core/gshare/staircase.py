@@ -30,7 +30,7 @@ earns; the staircase with both orders is this project's.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gshare import layout
@@ -58,12 +58,16 @@ def find(sizes: Sequence[Size]) -> Slices | None:
 
     The answer is the same for every permutation of `sizes`, but for equal sizes' slices.
     """
-    return _found(sizes, _MENDINGS, layout.find)
+    return _found(sizes, _MENDINGS)
 
 
 def find_longer(sizes: Sequence[Size]) -> Slices | None:
-    """Search on where `find` gave up."""
-    return _found(sizes, _LONGER_MENDINGS, layout.find_longer)
+    """Search on where `find` gave up: longer, and then for rectangles."""
+    found = _found(sizes, _LONGER_MENDINGS)
+    if found is not None:
+        return found
+    places = layout.find(sizes) or layout.find_longer(sizes)
+    return None if places is None else tuple(((each.x, each.width),) for each in places)
 
 
 def stacked(sizes: Sequence[Size], order: Sequence[int], *, loosest: bool) -> list[Segment] | int:
@@ -126,17 +130,14 @@ def segments_of(slices: Sequence[Sequence[Slice]]) -> list[Segment]:
     return [(end - start, members[start]) for start, end in itertools.pairwise(borders)]
 
 
-def _found(
-    sizes: Sequence[Size], mendings: int, rectangles: Callable[[Sequence[Size]], layout.Places]
-) -> Slices | None:
+def _found(sizes: Sequence[Size], mendings: int) -> Slices | None:
     if is_impossible_sliced(sizes):
         return None
     for segments in _stackings(sizes, mendings):
         slices = slices_of(in_order(segments), len(sizes))
         if max((len(mine) for mine in slices), default=0) <= MAX_SLICES:
             return slices
-    places = rectangles(sizes)
-    return None if places is None else tuple(((each.x, each.width),) for each in places)
+    return None
 
 
 def _stackings(sizes: Sequence[Size], mendings: int) -> Iterable[list[Segment]]:

@@ -12,6 +12,7 @@
 static uint32_t last_epoch;
 static uint64_t debt_ns;   /* overrun of own grants, taken from the next opening */
 static uint64_t opened_ns; /* start of the opening used last */
+static uint64_t first_ns;  /* when tokens of a daemon that was lost are back */
 
 void gshare_own_grant_end(void) {
     struct gshare_grant *own = &gshare_session.own_grant;
@@ -42,6 +43,7 @@ uint64_t gshare_own_grant_pace(uint64_t now_ns) {
         opened_ns = opening.start_ns;
         return opening.end_ns;
     }
+    start_ns = start_ns < first_ns ? first_ns : start_ns;
     if (now_ns < start_ns)
         return start_ns;
     debt_ns = 0;
@@ -52,6 +54,7 @@ uint64_t gshare_own_grant_pace(uint64_t now_ns) {
     return opening.end_ns;
 }
 
-void gshare_own_grant_begin(void) {
+void gshare_own_grant_begin(uint64_t from_ns) {
+    first_ns = from_ns;
     atomic_store(&gshare_session.own_grant.epoch, 0);
 }

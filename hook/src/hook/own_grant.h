@@ -13,7 +13,7 @@ uint64_t gshare_own_grant_pace(uint64_t now_ns);
  */
 void gshare_own_grant_end(void);
 
-/* The daemon was lost: nothing is granted yet. */
-void gshare_own_grant_begin(void);
+/* The daemon was lost: nothing is granted yet, nor before `from_ns`. */
+void gshare_own_grant_begin(uint64_t from_ns);
 
 #endif

@@ -17,6 +17,8 @@
 #include "hook/track.h"
 
 #define TICKS_A_WINDOW 160
+#define CALLS_A_WINDOW 40
+#define AWAITS_A_WINDOW 8     /* others see a call later that the daemon is lost, and drain */
 #define RECONNECTS_A_WINDOW 2 /* a new daemon waits a window for its predecessor's processes */
 #define NEVER UINT64_MAX
 #define STACK_BYTES (256 * 1024)
@@ -25,6 +27,7 @@
 static int rouse_fd = -1;
 static uint64_t next_connect_ns; /* while the daemon is away */
 static uint64_t next_limits_ns;
+static uint64_t next_call_ns; /* when a holder looks whether its daemon is there */
 
 /* What the watcher knows of an epoch's idleness. */
 struct quiet {
@@ -98,6 +101,14 @@ static bool is_idle(struct quiet *quiet, uint32_t epoch) {
     return is_settled;
 }
 
+/* A token is worth nothing without its daemon: the others go by the clock, and so must we. */
+static bool is_abandoned(uint64_t now_ns) {
+    if (is_own() || now_ns < next_call_ns)
+        return false;
+    next_call_ns = now_ns + gshare_session.limits->window_us * GSHARE_NS_PER_US / CALLS_A_WINDOW;
+    return gshare_session_is_lost();
+}
+
 /* Sleeps until the token of `epoch` must go back: revoked, run out, or idle (returns true). */
 static bool guard(uint32_t epoch) {
     struct gshare_grant *page = grant();
@@ -115,6 +126,8 @@ static bool guard(uint32_t epoch) {
         if (now_ns >= look_ns) {
             look_ns = now_ns + tick;
             follow_limits(now_ns);
+            if (is_abandoned(now_ns))
+                return false;
             if (is_idle(&quiet, epoch))
                 return true;
             continue;
@@ -171,8 +184,10 @@ static void meet_daemon(uint64_t now_ns) {
 
 static void lose_daemon(void) {
     gshare_session_drop();
-    gshare_own_grant_begin();
-    next_connect_ns = gshare_now_ns();
+    uint64_t now_ns = gshare_now_ns();
+    uint64_t window_ns = gshare_session.limits->window_us * GSHARE_NS_PER_US;
+    gshare_own_grant_begin(now_ns + window_ns / AWAITS_A_WINDOW);
+    next_connect_ns = now_ns;
     follow(&gshare_session.own_grant);
 }
 

@@ -26,7 +26,7 @@ _ALLOCATION = "cuMemAlloc+cuMemFree"
 
 @dataclass(frozen=True, slots=True)
 class CallCost:
-    """ns of one call by one route, of all rounds of all repeats."""
+    """ns of one call by one route: ROUNDS of each repeat, repeat after repeat."""
 
     call: str
     route: str
@@ -36,8 +36,12 @@ class CallCost:
 
     @property
     def added_least_ns(self) -> float:
-        """Return the least with the hook less the least without."""
-        return min(self.hooked_ns) - min(self.bare_ns)
+        """Return the least with the hook less the least without, as the median of the repeats.
+
+        A core runs at more than one speed; within a repeat, bare and hooked follow each other.
+        """
+        pairs = zip(_leasts(self.bare_ns), _leasts(self.hooked_ns), strict=True)
+        return statistics.median(hooked - bare for bare, hooked in pairs)
 
     @property
     def added_least_percent(self) -> float:
@@ -127,6 +131,11 @@ def _ways(gpu: BenchGpu, native: Native, driver: Path) -> Iterator[_Way]:
         shim.write(folder / "libcuda.so.1", native.hook, driver / "libcuda.so.1")
     yield _Way(_SHIM, bare)
     yield _Way(_SHIM, {**unloaded, "LD_LIBRARY_PATH": str(folder)})
+
+
+def _leasts(ns: Sequence[float]) -> list[float]:
+    """Return the least of each repeat's rounds."""
+    return [min(ns[start : start + ROUNDS]) for start in range(0, len(ns), ROUNDS)]
 
 
 def _run(native: Native, way: _Way, calls: str) -> Iterator[tuple[str, float]]:

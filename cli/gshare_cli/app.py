@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gshare import units
+from gshare import names, units
 from gshare.errors import InputError
 
 from . import demo, observing, output, run, up
@@ -112,6 +112,10 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     time_scale: TimeScale = None,
     simulated: Simulated = False,  # noqa: FBT002 (typer's form)
     window_ms: WindowMs = 40,
+    hook: Annotated[
+        str,
+        typer.Option(metavar="HOW", help="How its calls are held: by a preload, or a shim driver."),
+    ] = names.HOOK_PRELOAD,
 ) -> None:
     """Run one command in its rectangle of a GPU; its exit code becomes ours."""
     options = run.RunOptions(
@@ -121,6 +125,7 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         quota_limit_percent=_limit(quota_limit, quota),
         memory_bytes=None if gpu_mem is None else _memory(gpu_mem),
         settings=_settings(gpus, profile, time_scale, window_ms, simulated=simulated),
+        hook=_hook(hook),
     )
     raise typer.Exit(run.run(options, output.error_console()))
 
@@ -168,6 +173,12 @@ def _limit(limit: int, request: int) -> int:
         problem = f"must be at least the --quota, {request}"
         raise InputError("command line", "--quota-limit", limit, problem)
     return limit
+
+
+def _hook(text: str) -> str:
+    if text not in names.HOOKS:
+        raise InputError("command line", "--hook", text, f"must be {' or '.join(names.HOOKS)}")
+    return text
 
 
 def _memory(text: str) -> int:

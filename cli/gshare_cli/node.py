@@ -14,7 +14,7 @@ from gshare.runtime.metering import Delivered
 from gshare.runtime.native import Native
 from gshare.runtime.state import LeaseRecord, Run, StateDirectory
 
-from . import gpus, ports, usage
+from . import gpus, hooking, ports, usage
 from .gpus import GpuSettings, LocalGpus, NodeFile
 from .views import GpuView
 
@@ -136,14 +136,17 @@ class Node:
             self._run.take_ports(found)
         return found
 
-    def environment(self, lease: LeaseRecord) -> dict[str, str]:
-        """Return the variables that put a process under its lease, on its GPU."""
+    def environment(self, lease: LeaseRecord, hook: str) -> dict[str, str]:
+        """Return the variables that put a process under its lease, on its GPU.
+
+        `hook` is how its calls reach the hook (names.HOOKS).
+        """
         paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-        preload = [str(self._native.hook), os.environ.get(names.ENV_PRELOAD, "")]
+        given = self._gpus.environment(lease.lease_id)
         return {
-            **self._gpus.environment(lease.lease_id),
+            **given,
+            **hooking.environment(hook, self._native, given, is_simulated=self.is_simulated),
             "PATH": os.pathsep.join(paths),
-            names.ENV_PRELOAD: ":".join(filter(None, preload)),
             names.ENV_LEASE_DIR: str(self.lease_folder(lease)),
             names.ENV_VISIBLE_DEVICES: lease.gpu_uuid,
             names.ENV_MPS_PERCENTAGE: str(lease.sm_percent),

@@ -16,6 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
+from gshare import names
 from gshare.errors import GshareError, InputError
 from gshare.runtime import processes
 from gshare.runtime.local_node import Demand
@@ -50,6 +51,7 @@ class RunOptions:
     quota_limit_percent: int
     memory_bytes: int | None
     settings: SessionSettings
+    hook: str = names.HOOK_PRELOAD
 
     @property
     def demand(self) -> Demand:
@@ -102,7 +104,7 @@ def _admit(node: Node, options: RunOptions, err: Console) -> dict[str, str]:
     if node.is_simulated:
         err.print(f"gshare: simulated GPU {node.gpus[0].name}, time scale {node.time_scale}")
     lease = admission.leases[0]
-    return {**os.environ, **node.environment(lease)}
+    return {**os.environ, **node.environment(lease, options.hook)}
 
 
 def _follow(

@@ -250,7 +250,7 @@ class Session:
             lease_folder=self._node.lease_folder(lease),
             gpu_index=next(gpu.index for gpu in self.gpus if gpu.uuid == lease.gpu_uuid),
             local_ports=dict(zip(declared, local, strict=True)),
-            env=self._node.environment(lease),
+            env=self._node.environment(lease, replica.function.hook),
         )
 
     def _unready(self) -> list[Replica]:

@@ -13,7 +13,13 @@ RESOURCES: Final = (RESOURCE_SM, RESOURCE_QUOTA)
 ANNOTATION_QUOTA_REQUEST: Final = f"{DOMAIN}/quota-request"
 ANNOTATION_QUOTA_LIMIT: Final = f"{DOMAIN}/quota-limit"
 ANNOTATION_GPU_MEM: Final = f"{DOMAIN}/gpu-mem"
+ANNOTATION_HOOK: Final = f"{DOMAIN}/hook"
 LABEL_FUNCTION: Final = f"{DOMAIN}/function"
+
+# How a container's calls reach the hook: values of `gshare.io/hook`.
+HOOK_PRELOAD: Final = "preload"
+HOOK_SHIM: Final = "shim"
+HOOKS: Final = (HOOK_PRELOAD, HOOK_SHIM)
 
 # Annotations that gshare writes.
 ANNOTATION_PLACEMENT: Final = f"{DOMAIN}/placement"
@@ -49,6 +55,8 @@ ENV_RUN_ID: Final = "GSHARE_RUN_ID"
 ENV_SIMULATE: Final = "GSHARE_SIMULATE"
 ENV_TIME_SCALE: Final = "GSHARE_TIME_SCALE"
 ENV_NODE_NAME: Final = "GSHARE_NODE_NAME"
+ENV_HOOK: Final = "GSHARE_HOOK"
+ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
 
 # Where metrics, /healthz and /readyz are served.
 PORT_EXTENDER_METRICS: Final = 10481

@@ -37,6 +37,8 @@ def _plugin(options: argparse.Namespace, stop: threading.Event) -> None:
         cdi=options.cdi_dir,
         metrics_host=options.metrics_host,
         metrics_port=options.metrics_port,
+        hook=options.hook,
+        host_root=options.host_root,
         kubeconfig=options.kubeconfig,
     )
     Plugin(settings).run(stop)
@@ -123,6 +125,10 @@ def _add_plugin(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     parser.add_argument("--node-name", default=name, help="the Node object (%(default)s)")
     parser.add_argument("--pod-resources", type=Path, default=default.pod_resources)
     parser.add_argument("--cdi-dir", type=Path, default=default.cdi, help="%(default)s")
+    hook = environment.get(names.ENV_HOOK) or default.hook
+    parser.add_argument("--hook", choices=names.HOOKS, default=hook, help="%(default)s")
+    root = Path(environment.get(names.ENV_HOST_ROOT) or default.host_root)
+    parser.add_argument("--host-root", type=Path, default=root, help="%(default)s")
     parser.add_argument("--metrics-host", default=default.metrics_host, help="%(default)s")
     parser.add_argument("--metrics-port", type=int, default=default.metrics_port)
     parser.add_argument("--kubeconfig", type=Path, default=None)

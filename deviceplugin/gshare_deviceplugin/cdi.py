@@ -42,12 +42,19 @@ CONTAINER_MPS_PIPE: Final = "/run/gshare/mps"
 
 
 def lease_edits(
-    limits: Limits, folder: Path, libraries: PodLibraries, mps: MpsPaths | None = None
+    limits: Limits,
+    folder: Path,
+    libraries: PodLibraries,
+    mps: MpsPaths | None = None,
+    hook: str = names.HOOK_PRELOAD,
 ) -> ContainerEdits:
     """Return what makes a container run under a lease, on whatever kind of GPU.
 
     `folder` is the lease's, on the host; `mps` is where the GPU's MPS control daemon serves, None
     where none runs. The GPU itself comes by `Inventory.edits`: merge that first, then this.
+
+    A shim (shims.py) needs no preload, and what it is asked for are images that defeat one: it has
+    the hook loaded, in programs that use CUDA alone, and the image's own file stays in force.
     """
     lease = names.CONTAINER_LEASE_DIR
     memory_mib = -(-limits.memory_limit_bytes // _MIB)
@@ -61,9 +68,10 @@ def lease_edits(
         Mount.read_only(folder, lease),
         Mount.read_write(folder / names.FILE_COUNTERS, f"{lease}/{names.FILE_COUNTERS}"),
         Mount.executable(libraries.hook, CONTAINER_HOOK),
-        Mount.read_only(libraries.preload, CONTAINER_PRELOAD),
     )
-    return merge(ContainerEdits(env, mounts), _mps_edits(mps))
+    preload = Mount.read_only(libraries.preload, CONTAINER_PRELOAD)
+    preloaded = ContainerEdits(mounts=(preload,) if hook == names.HOOK_PRELOAD else ())
+    return merge(ContainerEdits(env, mounts), preloaded, _mps_edits(mps))
 
 
 def write_spec(folder: Path, digest: str, edits: ContainerEdits) -> Path:

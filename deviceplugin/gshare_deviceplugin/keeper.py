@@ -43,6 +43,7 @@ from .lease import Lease, Refusal
 from .libraries import PodLibraries
 from .mps_paths import MpsPaths
 from .records import Records
+from .shims import PodShims
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Ground:
     libraries: PodLibraries
     mps: Callable[[str], MpsPaths | None]
     """Where a GPU's MPS control daemon serves, None where none runs."""
+    shims: PodShims
+    """What stands before the driver in containers that ask for it."""
+    hook: str = names.HOOK_PRELOAD
+    """How containers that do not say reach the hook."""
 
 
 class Keeper:
@@ -98,7 +103,8 @@ class Keeper:
             others = [e for e in known if e.gpu_uuid == gpu.uuid and e not in replaced]
             last = max((e.start for e in replaced if e.pod_uid == wanted.pod_uid), default=0)
             fresh = lease.numbered(wanted, last, self._taken(gpu.uuid, known))
-            fresh = replace(fresh, libraries=self._ground.libraries.digest)
+            hook = fresh.hook or self._ground.hook
+            fresh = replace(fresh, libraries=self._ground.libraries.digest, hook=hook)
             before = self._records.layout(gpu.uuid)
             before = _renamed(before, {e.lease_id for e in replaced}, fresh)
             arranged = lease.admit(fresh, others, gpu, before, self._verdicts)
@@ -228,13 +234,15 @@ class Keeper:
         if held.digest not in self._records.leases():
             return
         ground = self._ground
+        driver = ground.inventory.edits(held.gpu_uuid, held.lease_id)
         edits = cdi.merge(
-            ground.inventory.edits(held.gpu_uuid, held.lease_id),
+            ground.shims.before(driver) if held.hook == names.HOOK_SHIM else driver,
             cdi.lease_edits(
                 limits,
                 leases.folder_of(self._records.gpu(held.gpu_uuid), held.lease_id),
                 ground.libraries,
                 ground.mps(held.gpu_uuid),
+                held.hook or names.HOOK_PRELOAD,
             ),
         )
         cdi.write_spec(ground.cdi, held.digest, edits)

@@ -48,6 +48,7 @@ class Lease:
     of the pod's container, so that no two of them share pages; `libraries` is the version of hook
     and drivers that the container has mounted. Quotas and memory are the terms in force; `asked`
     are the texts by which they were judged, None where they are to be judged anew (changes.py).
+    `hook` is how the container's calls reach the hook (names.HOOKS), empty for the node's way.
     """
 
     lease_id: str
@@ -64,6 +65,7 @@ class Lease:
     libraries: str = ""
     asked: Mapping[str, str] | None = None
     refused: Mapping[str, str | None] = field(default_factory=dict)
+    hook: str = ""
 
     @property
     def standing(self) -> Standing:
@@ -128,6 +130,9 @@ def judge(
     found = _usable(owner, placed, gpus)
     if isinstance(found, Refusal):
         return found
+    hook = _hook(owner, pod)
+    if isinstance(hook, Refusal):
+        return hook
     made = Lease(
         lease_id="",
         digest=digest(device_ids),
@@ -140,6 +145,7 @@ def judge(
         quota_request_percent=shape.quota_request_percent,
         quota_limit_percent=100,
         memory_bytes=placed.memory_bytes,
+        hook=hook,
     )
     if before:
         return made.on_terms(before.standing, before.asked)
@@ -209,6 +215,19 @@ def _placement(owner: Owner, pod: Mapping[str, Any], size: Size) -> PodPlacement
             f"the container's limits, {size.height} and {size.width}; {_MAKE_ANEW}"
         )
     return placed
+
+
+def _hook(owner: Owner, pod: Mapping[str, Any]) -> str | Refusal:
+    """Return how the pod wants to reach the hook, empty where it does not say."""
+    written = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_HOOK, "")
+    if written in {"", *names.HOOKS}:
+        return str(written)
+    known = " or ".join(names.HOOKS)
+    return Refusal(
+        f"{owner}: metadata.annotations[{names.ANNOTATION_HOOK}]: {str(written)[:80]!r}: must be "
+        f"{known}; {_MAKE_ANEW}",
+        reason="pod",
+    )
 
 
 def _usable(owner: Owner, placed: PodPlacement, gpus: Sequence[NodeGpu]) -> NodeGpu | Refusal:

@@ -30,6 +30,7 @@ from .pods import NodePods
 from .records import Records
 from .registrar import registered
 from .settings import PluginSettings
+from .shims import PodShims
 from .sweeper import Listeners, Sweeper
 from .web import Web
 
@@ -97,6 +98,8 @@ class Plugin:
             inventory=found,
             libraries=published,
             mps=lambda uuid: mps_paths.serving(settings.node.state, uuid),
+            shims=PodShims(settings.node.state, settings.host_root),
+            hook=settings.hook,
         )
         meter: Meter = DaemonMeter()
         if simulated:

@@ -54,5 +54,10 @@ class PluginSettings:
     metrics_host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
     metrics_port: int = names.PORT_NODE_AGENT_METRICS
     """Where /metrics, /healthz and /readyz are served; 0 takes a free port."""
+    hook: str = names.HOOK_PRELOAD
+    """How containers whose pods do not say reach the hook: `preload`, or `shim` on nodes that run
+    images which defeat a preload."""
+    host_root: Path = Path("/")
+    """Where the host's files lie for us; shims are made of the driver there."""
     kubeconfig: Path | None = None
     """None means the pod's own service account, else the user's default kubeconfig."""

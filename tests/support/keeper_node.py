@@ -20,6 +20,7 @@ from gshare_deviceplugin.keeper import Ground, Keeper
 from gshare_deviceplugin.lease import Lease, Owner, Refusal
 from gshare_deviceplugin.podresources import Held
 from gshare_deviceplugin.records import Records
+from gshare_deviceplugin.shims import PodShims
 from gshare_deviceplugin.sweeper import Sweeper
 
 from .daemon import ChildDaemon, native
@@ -68,7 +69,10 @@ class KeeperNode:
         self.answered: dict[str, tuple[Lease, int]] = {}
         """Leases whose container was allowed to start, with the inode of its counters."""
         published = libraries.publish(self.state / "lib", native(), simulated=False)
-        self._ground = Ground(self.state, self.cdi, FakeInventory(), published, lambda _: None)
+        shims = PodShims(self.state, Path("/"))
+        self._ground = Ground(
+            self.state, self.cdi, FakeInventory(), published, lambda _: None, shims
+        )
         self.gpu = self.state / "gpus" / GPU
         self.keeper = Keeper(self._ground)
 

@@ -6,8 +6,9 @@ driver gets another, and one that is there is never written again: processes hav
 
 import hashlib
 import os
+import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -36,7 +37,7 @@ class Shims:
     """The shims that lie under a folder. Safe to use from any thread."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._lock = threading.Lock()
         self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}  # by file; under _lock
 
@@ -49,10 +50,18 @@ class Shims:
         with self._lock:
             made_of = f"{self._digest(driver)}\n{hook_path}\n{driver_path}\n".encode() + _FORM
             name = hashlib.sha256(made_of).hexdigest()[:_DIGEST_LETTERS]
-            path = self._root / name / "shim.so"
+            path = self.root / name / "shim.so"
             if not path.exists():
                 _publish(path, _built(driver, _content(driver), hook_path, driver_path))
             return path
+
+    def keep_only(self, shims: Collection[Path]) -> None:
+        """Remove all shims but these."""
+        kept = {path.parent.name for path in shims}
+        with self._lock:
+            for folder in self.root.iterdir() if self.root.exists() else ():
+                if folder.name not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _digest(self, driver: Path) -> str:
         """Return what a driver is known by; a file that did not change is not read again."""

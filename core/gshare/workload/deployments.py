@@ -33,6 +33,7 @@ def read(deployment: Field, name: str, namespace: str) -> tuple[Function | None,
         labels=labels,
         termination_grace_seconds=pod.child("terminationGracePeriodSeconds").integer(30, 0),
         image=container.child("image").text(""),
+        hook=shape.hook(deployment),
     )
     return function, [*ignored, *containers.ignored_in(container, function.kind_and_name)]
 

@@ -34,6 +34,12 @@ def read(deployment: Field, container: Field) -> Shape:
     return shape if live.is_absent else replace(shape, quota_request_percent=_percent(live))
 
 
+def hook(deployment: Field) -> str:
+    """Return how the pods of `deployment` reach the hook; InputError if it is wrong."""
+    written = deployment.at(*_TEMPLATE_ANNOTATIONS).child(names.ANNOTATION_HOOK)
+    return written.one_of(names.HOOKS, names.HOOK_PRELOAD)
+
+
 def read_asked(annotations: Field, container: Field) -> Shape:
     """Return what a pod with `annotations` asks through `container`; InputError if it is wrong.
 

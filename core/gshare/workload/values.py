@@ -104,7 +104,7 @@ class Container:
 class Function:
     """One inference function: a Deployment whose pods ask for a rectangle of a GPU.
 
-    `source` is the file, `labels` are those of its pods.
+    `source` is the file, `labels` are those of its pods, `hook` how they reach the hook.
     """
 
     name: str
@@ -116,6 +116,7 @@ class Function:
     labels: Mapping[str, str]
     termination_grace_seconds: int = 30
     image: str = ""
+    hook: str = names.HOOK_PRELOAD
 
     @property
     def kind_and_name(self) -> str:

@@ -49,7 +49,7 @@ def read(content: bytes) -> Library:
     """Return what the bytes of a shared library say; ValueError where they are none."""
     try:
         return _read(content)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(f"is cut short or damaged ({error})") from error
 
 
@@ -89,7 +89,10 @@ class _Image:
     def text(self, at: int) -> str:
         """Return the string that begins `at` so many bytes into the string table."""
         start = self._strings + at
-        return self._content[start : self._content.index(b"\0", start)].decode("ascii")
+        end = self._content.find(b"\0", start)
+        if end < 0:
+            raise IndexError("a name has no end")
+        return self._content[start:end].decode("ascii")
 
     def exports(self) -> Iterator[Export]:
         """Yield all names that others can find, each version of a name by itself."""

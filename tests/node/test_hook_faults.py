@@ -80,13 +80,14 @@ def test_holders_that_are_killed_cost_their_neighbour_a_window_together() -> Non
 
 
 def test_a_holder_stopped_for_ten_seconds_costs_its_neighbour_a_window() -> None:
+    """And when it goes on, it is not charged for the stop: it is back at its share."""
     with victim_and_neighbour() as gpu, saturated(gpu, "victim") as victim:
         await_token(gpu)
         with loses_a_window_at_most(gpu, "neighbour"), stopped(gpu, victim):
             time.sleep(10)
 
-        with loses_a_window_at_most(gpu, "neighbour"):
-            time.sleep(5 * WINDOW_S)
+        with loses_a_window_at_most(gpu, "neighbour", "victim"):
+            time.sleep(6 * WINDOW_S)
 
 
 @pytest.mark.parametrize("code", [700, 719], ids=["illegal address", "launch failure"])

@@ -2,6 +2,8 @@
  * streams and contexts that go while it runs. */
 #include "hook/gap.h"
 #include "hook/gate.h"
+#include "hook/os.h"
+#include "hook/session.h"
 #include "hook/symbols.h"
 #include "hook/track.h"
 #include "hook/track_state.h"
@@ -30,6 +32,26 @@ void gshare_drain_forget(void) {
 /* A thread's default stream is beyond the watcher's reach. The legacy stream waits for it. */
 static CUstream stream_to_end(const struct gshare_track *track) {
     return track->thread ? NULL : track->stream;
+}
+
+static bool is_complete(uint32_t epoch) {
+    for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
+        if (!track->context || track->epoch != epoch)
+            continue;
+        gshare_real.cuCtxSetCurrent(track->context);
+        CUstream stream = stream_to_end(track);
+        if (!gshare_track_takes_events(stream) || gshare_real.cuStreamQuery(stream) != CUDA_SUCCESS)
+            return false;
+    }
+    return true;
+}
+
+uint64_t gshare_drain_longest_hold_ns(uint32_t epoch, uint64_t end_ns) {
+    uint64_t window_ns = gshare_session.limits->window_us * GSHARE_NS_PER_US;
+    bool was_stopped = end_ns < UINT64_MAX - window_ns && gshare_now_ns() > end_ns + window_ns;
+    if (!was_stopped || !is_complete(epoch))
+        return UINT64_MAX;
+    return end_ns + window_ns - gshare_gate.joined_ns;
 }
 
 void gshare_track_mark_ends(uint32_t epoch) {

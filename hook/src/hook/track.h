@@ -35,6 +35,13 @@ void gshare_track_rest(struct gshare_lane *lane, enum gshare_scope scope, CUstre
 /* Counts launches that passed on a lane's credit. */
 void gshare_track_passed(struct gshare_track *track, int32_t launches);
 
+/* Returns how long the process can have held the GPU under the token of `epoch`, which ended at
+ * `end_ns`; UINT64_MAX where only its ends can tell. A process that was stopped closes its token
+ * long after, and ends recorded then would tell of the stop: where its work is complete by then, it
+ * held until `end_ns` and for the window that the daemon waits for who drains. Asked before the
+ * ends are marked. */
+uint64_t gshare_drain_longest_hold_ns(uint32_t epoch, uint64_t end_ns);
+
 /* Records an end event on every stream used in `epoch`, from the watcher's thread. */
 void gshare_track_mark_ends(uint32_t epoch);
 

@@ -44,6 +44,10 @@ static void follow_limits(uint64_t now_ns) {
     next_limits_ns = now_ns + gshare_session.limits->window_us * GSHARE_NS_PER_US * 3 / 4;
 }
 
+static uint64_t least(uint64_t left, uint64_t right) {
+    return left < right ? left : right;
+}
+
 static uint64_t tick_ns(void) {
     return gshare_session.limits->window_us * GSHARE_NS_PER_US / TICKS_A_WINDOW;
 }
@@ -109,18 +113,23 @@ static bool is_abandoned(uint64_t now_ns) {
     return gshare_session_is_lost();
 }
 
+/* When the gate closes by itself: a daemon is given a tick to revoke first. */
+static uint64_t end_of_token(const struct gshare_grant *page) {
+    uint64_t slack_ns = is_own() ? 0 : tick_ns();
+    uint64_t deadline_ns = atomic_load(&page->deadline_ns);
+    return deadline_ns && deadline_ns < NEVER - slack_ns ? deadline_ns + slack_ns : NEVER;
+}
+
 /* Sleeps until the token of `epoch` must go back: revoked, run out, or idle (returns true). */
 static bool guard(uint32_t epoch) {
     struct gshare_grant *page = grant();
     struct quiet quiet = {0};
-    uint64_t tick = tick_ns(), slack_ns = is_own() ? 0 : tick;
+    uint64_t tick = tick_ns();
     uint64_t look_ns = gshare_now_ns() + tick;
     for (;;) {
         uint32_t seen = atomic_load(&page->revoke_count);
         uint64_t now_ns = gshare_now_ns();
-        uint64_t deadline_ns = atomic_load(&page->deadline_ns);
-        uint64_t end_ns =
-            deadline_ns && deadline_ns < NEVER - slack_ns ? deadline_ns + slack_ns : NEVER;
+        uint64_t end_ns = end_of_token(page);
         if (atomic_load(&page->epoch) != epoch || now_ns >= end_ns)
             return false;
         if (now_ns >= look_ns) {
@@ -150,15 +159,18 @@ static void acknowledge(uint32_t epoch, struct gshare_use use, bool was_idle) {
 }
 
 static void close_and_drain(bool was_idle) {
+    uint64_t end_ns = end_of_token(grant());
     uint32_t epoch = gshare_gate_close();
     gshare_gate_lock();
+    uint64_t longest_ns = gshare_drain_longest_hold_ns(epoch, end_ns);
     gshare_track_mark_ends(epoch);
     uint64_t hold_since_ns = gshare_gate.joined_ns;
     gshare_gate_unlock();
     gshare_track_wait_for_ends(epoch);
     uint64_t now_ns = gshare_now_ns();
     gshare_gate_lock();
-    acknowledge(epoch, gshare_track_use(epoch, now_ns - hold_since_ns), was_idle);
+    uint64_t hold_ns = least(now_ns - hold_since_ns, longest_ns);
+    acknowledge(epoch, gshare_track_use(epoch, hold_ns), was_idle);
     gshare_gate_unlock();
     gshare_session_ring();
 }
@@ -217,10 +229,6 @@ static bool sleep_until(uint64_t until_ns) {
     if (count > 0 && (watched[0].revents & POLLIN) && read(rouse_fd, &rouses, sizeof rouses) < 0)
         return true;
     return count != 0;
-}
-
-static uint64_t least(uint64_t left, uint64_t right) {
-    return left < right ? left : right;
 }
 
 static void wait_closed(void) {

@@ -46,17 +46,22 @@ def main() -> None:
 
 def claims_of(cases: Iterable[dict[str, object]]) -> list[Claim]:
     """Judge the figures that are promised."""
+    cases = tuple(cases)
+    refuted = sum(int(str(case["infeasible_sets"])) for case in cases)
     found = {(case["mix"], case["gpus"], case["how"]): case for case in cases}
     return [
-        Claim.compare(
-            f"used_percent_{mix}_{gpus}_gpus_{how}",
-            float(str(found[mix, gpus, how]["used_percent"])),
-            "% of the area",
-            ">=",
-            least,
-        )
-        for (mix, gpus, how), least in LEAST_USED_PERCENT.items()
-        if (mix, gpus, how) in found
+        Claim.compare("infeasible_sets", refuted, "sets that the exact test refuses", "==", 0),
+        *(
+            Claim.compare(
+                f"used_percent_{mix}_{gpus}_gpus_{how}",
+                float(str(found[mix, gpus, how]["used_percent"])),
+                "% of the area",
+                ">=",
+                least,
+            )
+            for (mix, gpus, how), least in LEAST_USED_PERCENT.items()
+            if (mix, gpus, how) in found
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ from tests.support.fake_api_server import wait_until
 from tests.support.node_agent import NodeAgent, agent
 
 from gshare import names
-from gshare_deviceplugin import mps_paths
+from gshare_deviceplugin import cdi, mps_paths
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,19 @@ def test_a_container_gets_its_device_limits_and_pages(node) -> None:
     edits = node.edits(container.cdi[0])
     assert f"{names.ENV_MPS_PERCENTAGE}=12" in edits["env"]
     assert all((node.folder(lease) / page).exists() for page in ("grant", "counters", "token.sock"))
+
+
+def test_a_pod_that_asks_for_a_shim_has_it_before_the_driver_and_no_preload(node) -> None:
+    container = placed(node, annotations={names.ANNOTATION_HOOK: names.HOOK_SHIM})
+
+    node.kubelet.start(container)
+
+    mounts = node.edits(container.cdi[0])["mounts"]
+    lead = {mount["containerPath"]: mount["hostPath"] for mount in mounts}
+    assert cdi.CONTAINER_PRELOAD not in lead
+    assert lead["/usr/local/gshare/driver/libcuda.so.1"].endswith("/simgpu/libcuda.so.1")
+    for name in ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1"):
+        assert str(node.state / "shims") in lead[f"/usr/local/gshare/simgpu/{name}"]
 
 
 def test_forty_equal_pods_at_once_get_a_lease_each(node) -> None:

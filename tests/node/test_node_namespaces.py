@@ -24,6 +24,7 @@ from gshare.runtime.native import Native
 from gshare_deviceplugin import cdi, libraries, simulated
 from gshare_deviceplugin.edits import ContainerEdits
 from gshare_deviceplugin.nvml import Device
+from gshare_deviceplugin.shims import PodShims
 from gshare_simgpu import GpuCounters
 
 pytestmark = pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not())
@@ -57,10 +58,13 @@ class Node:
         self.folder = state / "gpus" / gpu.uuid
         self.folder.mkdir(parents=True)
         self.driver = simulated.SimulatedDriver(state / "simgpu", self.libraries)
+        self.shims = PodShims(state, Path("/"))
         self.daemon = daemon.ChildDaemon(self.folder, daemon.WINDOW_US, native.tokend)
         self.held: list[wire.Limits] = []
 
-    def lease(self, lease_id: str, **changes: object) -> ContainerEdits:
+    def lease(
+        self, lease_id: str, hook: str = names.HOOK_PRELOAD, **changes: object
+    ) -> ContainerEdits:
         """Make a lease as the node agent does, and return what its container is given."""
         limits = daemon.limits(lease_id, gpu_uuid=self.uuid, memory_limit_bytes=2 << 30, **changes)
         self.held.append(limits)
@@ -69,9 +73,11 @@ class Node:
             self.daemon.start()
         leases.enforce(self.folder, self.held)
         device = Device(NodeGpu(self.uuid, "V100", 80, 16 << 30), 0, 0, None)
+        driver = self.driver.edits(device, lease_id)
+        folder = leases.folder_of(self.folder, lease_id)
         return cdi.merge(
-            self.driver.edits(device, lease_id),
-            cdi.lease_edits(limits, leases.folder_of(self.folder, lease_id), self.libraries),
+            self.shims.before(driver) if hook == names.HOOK_SHIM else driver,
+            cdi.lease_edits(limits, folder, self.libraries, hook=hook),
         )
 
     def counters(self) -> GpuCounters:
@@ -94,9 +100,16 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", PROGRAM + code]
 
 
-@pytest.mark.parametrize("uid", [0, namespaces.NOBODY], ids=["as root", "as nobody"])
-def test_a_container_runs_under_its_lease(node: Node, uid: int) -> None:
-    edits = node.lease("a", sm_percent=50, quota_request_percent=40)
+HOLDS = [
+    pytest.param(0, names.HOOK_PRELOAD, id="as root"),
+    pytest.param(namespaces.NOBODY, names.HOOK_PRELOAD, id="as nobody"),
+    pytest.param(namespaces.NOBODY, names.HOOK_SHIM, id="behind a shim"),
+]
+
+
+@pytest.mark.parametrize(("uid", "hook"), HOLDS)
+def test_a_container_runs_under_its_lease(node: Node, uid: int, hook: str) -> None:
+    edits = node.lease("a", hook, sm_percent=50, quota_request_percent=40)
 
     launched = namespaces.run(edits, python(WORK.format(seconds=2)), uid)
 
@@ -112,6 +125,34 @@ def test_every_process_of_a_container_has_the_hook_without_any_variable(node: No
     maps = namespaces.run(edits, ["env", "-i", "cat", "/proc/self/maps"])
 
     assert libraries.CONTAINER_HOOK in maps
+
+
+@pytest.mark.parametrize("library", ["libcuda.so", "libcuda.so.1"])
+def test_a_wiped_environment_is_held_by_a_shim(node: Node, library: str) -> None:
+    """But for where the simulated GPUs are, which a real driver knows by itself."""
+    edits = node.lease("a", names.HOOK_SHIM)
+    code = f"""
+import ctypes
+driver = ctypes.CDLL("{simulated.CONTAINER_DRIVERS}/{library}"); context = ctypes.c_void_p()
+place = ctypes.c_uint64()
+assert driver.cuInit(0) == 0
+assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+assert driver.cuCtxSetCurrent(context) == 0
+print(driver.cuMemAlloc_v2(ctypes.byref(place), ctypes.c_size_t(3 << 30)))
+"""
+    gpus = f"{names.ENV_SIMGPU_DIR}={simulated.CONTAINER_STATE}"
+
+    out_of_memory = namespaces.run(edits, ["env", "-i", gpus, sys.executable, "-c", code])
+
+    assert out_of_memory == "2"
+
+
+def test_nothing_is_preloaded_where_a_shim_is(node: Node) -> None:
+    edits = node.lease("a", names.HOOK_SHIM)
+
+    maps = namespaces.run(edits, ["cat", "/proc/self/maps"])
+
+    assert "gshare" not in maps
 
 
 def test_a_container_can_write_its_counters_and_nothing_else(node: Node) -> None:

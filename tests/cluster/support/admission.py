@@ -83,6 +83,8 @@ GOOD = {
     "a quota limit that a smaller request allows": annotated(quota_request="20", quota_limit="30"),
     "memory": annotated(gpu_mem="1560Mi"),
     "memory as a number": annotated(gpu_mem="2e9"),
+    "a hook by a preload": annotated(hook="preload"),
+    "a hook by a shim": annotated(hook="shim"),
     "side-cars without a GPU": pod(build.container(), {"name": "log"}, init=({"name": "first"},)),
     "no rectangle at all": pod({"name": "web"}),
     "an annotation of a future version": annotated(colour="red"),
@@ -167,6 +169,10 @@ BAD = {
     ),
     "a quota limit in words": (annotated(quota_limit="all"), "gshare.io/quota-limit: all: must be"),
     "a quota limit with a fraction": (annotated(quota_limit="80.5"), "80.5: must be a whole"),
+    "a hook that is none": (
+        annotated(hook="audit"),
+        "gshare: metadata.annotations: gshare.io/hook: audit: must be preload or shim",
+    ),
     "an empty quota limit": (annotated(quota_limit=""), "gshare.io/quota-limit: : must be"),
     "memory in words": (
         annotated(gpu_mem="much"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.daemon import limits
 
+from gshare import names
 from gshare_deviceplugin import cdi
 from gshare_deviceplugin.edits import ContainerEdits
 from gshare_deviceplugin.libraries import PodLibraries
@@ -39,6 +40,16 @@ def test_a_lease_is_mounted_read_only_but_for_its_counters() -> None:
         ("/run/gshare/lib/abc/libgshare_hook.so", "/usr/local/gshare/libgshare_hook.so", "ro"),
         ("/run/gshare/lib/abc/ld.so.preload", "/etc/ld.so.preload", "ro"),
     ]
+
+
+def test_nothing_is_preloaded_where_a_shim_is() -> None:
+    granted = limits("a", gpu_uuid="GPU-7")
+
+    made = cdi.lease_edits(granted, LEASE, LIBRARIES, hook=names.HOOK_SHIM)
+
+    paths = [mount.container_path for mount in made.mounts]
+    assert "/usr/local/gshare/libgshare_hook.so" in paths
+    assert "/etc/ld.so.preload" not in paths
 
 
 def test_where_mps_serves_its_pipe_and_memory_are_there() -> None:

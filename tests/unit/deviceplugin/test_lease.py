@@ -48,6 +48,28 @@ def test_a_placed_pod_gets_what_it_asks_where_it_was_placed() -> None:
     assert made.digest == lease.digest(IDS)
 
 
+@pytest.mark.parametrize("hook", names.HOOKS)
+def test_a_pod_says_how_it_reaches_the_hook(hook: str) -> None:
+    made = judged(gpu_pods.pod(annotations={names.ANNOTATION_HOOK: hook}))
+
+    assert isinstance(made, Lease)
+    assert made.hook == hook
+
+
+def test_a_pod_that_does_not_say_has_its_nodes_way() -> None:
+    made = judged(gpu_pods.pod())
+
+    assert isinstance(made, Lease)
+    assert not made.hook
+
+
+def test_a_way_to_the_hook_that_is_none_is_refused_with_its_name() -> None:
+    refused = judged(gpu_pods.pod(annotations={names.ANNOTATION_HOOK: "audit"}))
+
+    assert isinstance(refused, Refusal)
+    assert "[gshare.io/hook]: 'audit': must be preload or shim" in refused.text
+
+
 def without_placement(pod):
     del pod["metadata"]["annotations"][names.ANNOTATION_PLACEMENT]
 

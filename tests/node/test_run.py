@@ -45,6 +45,28 @@ def test_a_limit_below_the_quota_is_refused(machine: Machine) -> None:
     assert not machine.state.exists()
 
 
+def test_a_command_behind_a_shim_has_its_cap_and_no_preload(machine: Machine) -> None:
+    code = """
+import ctypes, os; driver = ctypes.CDLL("libcuda.so.1"); free, total = (ctypes.c_size_t * 2)(), 0
+context = ctypes.c_void_p(); driver.cuInit(0)
+driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0); driver.cuCtxSetCurrent(context)
+driver.cuMemGetInfo_v2(free, ctypes.byref(free, 8))
+print(free[1] >> 20, os.environ.get("LD_PRELOAD"))
+"""
+    shape = (*SHAPE, "--gpu-mem", "1500Mi", "--hook", "shim")
+
+    ended = machine.run("run", *shape, "--", sys.executable, "-c", code)
+
+    assert (ended.returncode, ended.stdout) == (0, "1500 None\n"), ended.stderr
+
+
+def test_a_way_to_the_hook_that_is_none_is_refused(machine: Machine) -> None:
+    ended = machine.run("run", *SHAPE, "--hook", "audit", "--", "true")
+
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith("--hook: 'audit': must be preload or shim")
+
+
 def test_ps_and_map_show_a_running_command(machine: Machine) -> None:
     run = machine.start("run", *SHAPE, "--quota-limit", 40, "--", sys.executable, CLIENT, 8, 1000)
     read_until(run, "launching")

@@ -41,7 +41,8 @@ class Machine:
         self.state = state
         self._files = files
         self._started: list[subprocess.Popen[str]] = []
-        self._env = {**os.environ, "GSHARE_STATE_DIR": str(state), "COLUMNS": "200"}
+        ours = {"GSHARE_STATE_DIR": str(state), "XDG_CACHE_HOME": str(files / "cache")}
+        self._env = {**os.environ, **ours, "COLUMNS": "200"}
 
     def write(self, *documents: object, name: str = "workload.yaml") -> Path:
         """Write a file of Kubernetes objects."""

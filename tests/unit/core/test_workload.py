@@ -45,6 +45,11 @@ def test_a_shape_has_both_percentages_and_the_annotations():
     assert function.shape == Shape(12, 40, 80, 1500 * 2**20)
 
 
+def test_a_function_says_how_it_reaches_the_hook():
+    assert function_of(deployment()).hook == names.HOOK_PRELOAD
+    assert function_of(deployment(hook="shim")).hook == names.HOOK_SHIM
+
+
 def test_a_quota_limit_may_equal_the_request():
     assert function_of(deployment(quota_limit="40")).shape.quota_limit_percent == 40
 

@@ -76,6 +76,7 @@ def test_wrong_resources_are_refused(path, value, field, problem):
         pytest.param("quota-limit", 80, "put it in quotes", id="limit as a number"),
         pytest.param("gpu-mem", "lots", "amount of memory", id="memory that is no quantity"),
         pytest.param("gpu-mem", "0", "above 0", id="no memory"),
+        pytest.param("hook", "audit", "preload, shim", id="a hook that is none"),
         pytest.param("placement", "GPU-0", "remove it", id="placement by the user"),
     ],
 )

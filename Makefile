@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test check format clean bench bench-orders
+.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test check format clean bench bench-orders bench-packing
 
 install: $(STAMP) native
 
@@ -63,11 +63,15 @@ format: $(STAMP)
 
 include benchmarks/Makefile.inc
 
-bench: bench-orders bench-hook bench-quota
+bench: bench-orders bench-packing bench-hook bench-quota
 
 # In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
 bench-orders: install
 	$(BIN)/python benchmarks/packing_orders.py
+
+# How full GPUs get in each packing mode, and what a decision costs: 2 minutes.
+bench-packing: install
+	$(BIN)/python -m benchmarks.packing
 
 clean:
 	rm -rf build

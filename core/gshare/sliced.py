@@ -122,21 +122,18 @@ class SlicedLayout:
     def beside(self, key: str, size: Size) -> "SlicedLayout | None":
         """Return the layout with `key` beside the others, or None where it finds no room.
 
-        It gets the tightest percents that have room. The others keep theirs, unless slices in
-        another order are fewer.
+        It gets the tightest percents that have room. The others keep theirs, unless it would have
+        several slices and another order of the window needs fewer.
         """
         if not self.fits(size):
             return None
-        before = [share.slices for _, share in self.shares]
-        kept = (*before, _runs(self._tightest(size)))
-        moved = staircase.slices_of(
-            staircase.in_order(staircase.merged(staircase.segments_of(kept))), len(kept)
-        )
-        best = min((kept, moved), key=_slice_counts)
-        if _slice_counts(best)[0] > MAX_SLICES:
+        slices = (*(share.slices for _, share in self.shares), _runs(self._tightest(size)))
+        if len(slices[-1]) > 1:
+            slices = min((slices, _in_order(slices)), key=_slice_counts)
+        if _slice_counts(slices)[0] > MAX_SLICES:
             return None
-        heights = [*(share.height for _, share in self.shares), size.height]
-        shares = [Share(height, mine) for height, mine in zip(heights, best, strict=True)]
+        heights = (*(share.height for _, share in self.shares), size.height)
+        shares = [Share(height, mine) for height, mine in zip(heights, slices, strict=True)]
         return SlicedLayout(tuple(zip((*self.keys, key), shares, strict=True)))
 
     def without(self, key: str) -> "SlicedLayout":
@@ -183,6 +180,11 @@ def _runs(percents: set[int]) -> tuple[Slice, ...]:
         else:
             runs.append((percent, 1))
     return tuple(runs)
+
+
+def _in_order(slices: Sequence[Sequence[Slice]]) -> staircase.Slices:
+    segments = staircase.merged(staircase.segments_of(slices))
+    return staircase.slices_of(staircase.in_order(segments), len(slices))
 
 
 def _slice_counts(slices: Sequence[Sequence[Slice]]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
  *   dlmopen   loads the driver into a namespace of its own
  *   deepbind  opens it with RTLD_DEEPBIND, and asks that handle
  *   walk      reads the symbol table of the library of that name by hand
+ *   reopen    as deepbind, closes the driver, and goes on by another handle
  *   new       as deepbind, and calls a function that no hook has heard of, COUNT times
  *
  * Built with LINKED it is a library that is linked with the driver: `odd_work(COUNT)`. Prints
@@ -119,6 +120,12 @@ int main(int argc, char **argv) {
             check(find("cuBrandNewCall")() != 4711);
     else
         odd_work(atoi(argv[2]));
+    if (strcmp(way, "reopen") == 0) {
+        dlclose(driver);
+        usleep(50000); /* whoever still runs in it meets that it is gone */
+        driver = dlopen("libcuda.so.1", RTLD_NOW);
+        check(find("cuCtxSynchronize")());
+    }
     puts("ready");
     fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0) {

@@ -71,6 +71,7 @@ WAYS = {
     "a namespace of the loader": lambda _: [programs.c("odd", "-ldl"), "dlmopen", str(LAUNCHES)],
     "a handle that binds deeply": lambda _: [programs.c("odd", "-ldl"), "deepbind", str(LAUNCHES)],
     "a walk through the symbols": lambda _: [programs.c("odd", "-ldl"), "walk", str(LAUNCHES)],
+    "a handle that was closed": lambda _: [programs.c("odd", "-ldl"), "reopen", str(LAUNCHES)],
     "a linked library that binds deeply": lambda folder: _linked(folder / "libodd.so"),
 }
 

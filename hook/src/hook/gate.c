@@ -4,6 +4,7 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 
 #include "hook/gap.h"
 #include "hook/guest.h"
@@ -110,6 +111,16 @@ void gshare_gate_saw_complete(enum gshare_scope scope, CUstream stream) {
 
 static uint32_t epoch_in_force(void) {
     return atomic_load(atomic_load(&gshare_gate.epoch_word));
+}
+
+uint64_t gshare_gate_deadline_ns(void) {
+    const _Atomic uint32_t *word = atomic_load(&gshare_gate.epoch_word);
+    if (word == &no_epoch)
+        return UINT64_MAX;
+    size_t before = offsetof(struct gshare_grant, epoch);
+    const struct gshare_grant *grant = (const void *)((const char *)word - before);
+    uint64_t deadline_ns = atomic_load(&grant->deadline_ns);
+    return deadline_ns ? deadline_ns : UINT64_MAX;
 }
 
 static bool is_open(void) {

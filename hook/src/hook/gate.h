@@ -124,6 +124,9 @@ void gshare_lane_clear(struct gshare_lane *lane);
 /* The current context of this thread changed: stream 0 means another stream now. */
 void gshare_gate_forget_stream(void);
 
+/* Until when the grant in force lasts, as of now; it may be extended. UINT64_MAX: no end. */
+uint64_t gshare_gate_deadline_ns(void);
+
 void gshare_gate_lock(void);
 void gshare_gate_unlock(void);
 /* Locks when no drain is under way: contexts and streams may go then. */

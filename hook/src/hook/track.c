@@ -5,12 +5,11 @@
 
 #include "hook/gap.h"
 #include "hook/gate.h"
-#include "hook/os.h"
+#include "hook/queue.h"
 #include "hook/session.h"
 #include "hook/symbols.h"
 #include "hook/track_state.h"
 
-#define MAX_CHUNK 4096 /* a checkpoint's cost is below 1 ns a launch from here on */
 #define TRACKS_A_BLOCK 32
 
 struct gshare_track *gshare_tracks;
@@ -113,73 +112,11 @@ static struct gshare_track *track_of(struct gshare_lane *lane, CUstream stream) 
     return track ? track : make(context, stream, thread);
 }
 
-/* Learns from the launches between two checkpoints, both complete. */
-static void learn_between(struct gshare_track *track, uint32_t older, uint32_t newer) {
-    uint32_t launches = track->mark_launches[newer];
-    float ms = 0;
-    if (launches == 0 ||
-        gshare_real.cuEventElapsedTime(&ms, track->marks[older], track->marks[newer]) != 0)
-        return;
-    uint64_t seen_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) / launches : 0;
-    if (seen_ns > track->kernel_ns)
-        track->kernel_ns = seen_ns;
-    else
-        track->kernel_ns -= (track->kernel_ns - seen_ns + 7) / 8;
-    uint64_t budget_ns = gshare_session.limits->queue_budget_us * GSHARE_NS_PER_US / track->depth;
-    uint64_t fits = track->kernel_ns ? budget_ns / track->kernel_ns : MAX_CHUNK;
-    uint64_t allowed = track->chunk * 2ull;
-    fits = fits < allowed ? fits : allowed;
-    track->chunk = fits < 1 ? 1 : fits > MAX_CHUNK ? MAX_CHUNK : (uint32_t)fits;
-}
-
-/* Learns from the chunk between the two oldest checkpoints, both complete. */
-static void learn(struct gshare_track *track) {
-    uint32_t ring = track->depth + 1;
-    if (track->mark_count >= ring)
-        learn_between(track, (track->mark_count - ring) % ring,
-                      (track->mark_count - track->depth) % ring);
-}
-
-/* Everything is complete: learns from the last chunk, whose like shall not run dry again. What was
- * learnt between the marks ends here. */
-static void empty_queue(struct gshare_track *track) {
-    uint32_t ring = track->depth + 1;
-    if (track->mark_count >= 2)
-        learn_between(track, (track->mark_count - 2) % ring, (track->mark_count - 1) % ring);
-    track->mark_count = 0;
-    track->since_mark = 0;
-    track->is_heavy = false;
-}
-
-/* A mark before the first launch into an empty queue, to learn from. */
-static void mark_begin(struct gshare_track *track) {
-    if (gshare_real.cuEventRecord(track->marks[0], track->stream) != CUDA_SUCCESS)
-        return;
-    track->mark_launches[0] = 0;
-    track->mark_count = 1;
-}
-
-/* Ends a chunk. Returns the checkpoint that must be complete before the next may begin, if any. */
-static CUevent checkpoint(struct gshare_track *track) {
-    uint32_t ring = track->depth + 1, at = track->mark_count % ring;
-    if (gshare_real.cuEventRecord(track->marks[at], track->stream) != CUDA_SUCCESS)
-        return NULL;
-    track->mark_launches[at] = track->since_mark;
-    track->since_mark = 0;
-    track->is_heavy = false;
-    track->mark_count++;
-    return track->mark_count < track->depth
-               ? NULL
-               : track->marks[(track->mark_count - track->depth) % ring];
-}
-
 /* Takes over a depth that was changed meanwhile; without events for it the old one stays. */
 static void begin_epoch(struct gshare_track *track, uint32_t epoch) {
     track->epoch = epoch;
     track->order = gshare_drain_order(epoch);
-    track->mark_count = 0;
-    track->since_mark = 0;
-    track->is_heavy = false;
+    gshare_queue_empty(track); /* the last epoch has drained */
     uint32_t depth = depth_in_force();
     if (depth != track->depth && make_marks(track, depth))
         track->depth = depth;
@@ -211,14 +148,19 @@ CUevent gshare_track_admit(struct gshare_lane *lane, CUstream stream, bool is_he
         begin_epoch(track, epoch);
     bool is_full = track->since_mark >= track->chunk || track->is_heavy || is_heavy;
     if (track->since_mark > 0 && is_full) {
-        CUevent earlier = checkpoint(track);
+        CUevent earlier = gshare_queue_checkpoint(track);
         lane->track = track; /* for the wait, without a stream: no launch passes meanwhile */
         if (earlier)
             return earlier;
     }
-    learn(track);
+    gshare_queue_learn(track);
+    CUevent last = gshare_queue_end_if_late(track);
+    if (last) {
+        lane->track = track;
+        return last;
+    }
     if (track->mark_count == 0 && track->working_epoch == 0)
-        mark_begin(track);
+        gshare_queue_begin(track);
     take_credit(lane, track, is_heavy);
     atomic_store(&lane->stream, stream);
     return NULL;
@@ -255,7 +197,7 @@ static void rest(struct gshare_track *track, struct gshare_lane *lane, uint64_t 
     }
     if (is_used_beside(track, lane))
         return;
-    empty_queue(track);
+    gshare_queue_empty(track);
     gshare_gap_rests(track, lane, now_ns);
 }
 

@@ -85,7 +85,8 @@ class PodShims:
 
 
 def _driver_path(soname: str) -> str:
-    return f"{CONTAINER_DRIVER}/{soname}"
+    """Return where the driver itself lies: under no name that the loader looks for in folders."""
+    return f"{CONTAINER_DRIVER}/{soname}.driver"
 
 
 def _is_32_bit(path: Path) -> bool:

@@ -74,7 +74,7 @@ def test_a_pod_that_asks_for_a_shim_has_it_before_the_driver_and_no_preload(node
     mounts = node.edits(container.cdi[0])["mounts"]
     lead = {mount["containerPath"]: mount["hostPath"] for mount in mounts}
     assert cdi.CONTAINER_PRELOAD not in lead
-    assert lead["/usr/local/gshare/driver/libcuda.so.1"].endswith("/simgpu/libcuda.so.1")
+    assert lead["/usr/local/gshare/driver/libcuda.so.1.driver"].endswith("/simgpu/libcuda.so.1")
     for name in ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1"):
         assert str(node.state / "shims") in lead[f"/usr/local/gshare/simgpu/{name}"]
 

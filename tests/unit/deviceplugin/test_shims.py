@@ -10,7 +10,7 @@ from gshare.errors import GshareError
 from gshare_deviceplugin.edits import ContainerEdits, DeviceNode, Mount
 from gshare_deviceplugin.shims import PodShims
 
-PRIVATE = "/usr/local/gshare/driver/libcuda.so.1"
+PRIVATE = "/usr/local/gshare/driver/libcuda.so.1.driver"
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 
 
@@ -63,7 +63,7 @@ def test_nvml_gets_a_shim_of_its_own(shims: PodShims) -> None:
 
     mounted = host_mounts(shims.before(ContainerEdits(mounts=tuple(Mount(p, p) for p in paths))))
 
-    assert mounted["/usr/local/gshare/driver/libnvidia-ml.so.1"] == paths[1]
+    assert mounted["/usr/local/gshare/driver/libnvidia-ml.so.1.driver"] == paths[1]
     assert elf.read(Path(mounted[paths[1]]).read_bytes()).soname == "libnvidia-ml.so.1"
 
 

@@ -39,6 +39,7 @@ void lease_revoke(struct lease *lease);
 
 /* Wait until a condition on slot 0 holds; false after two seconds. */
 bool lease_await_wants(struct lease *lease, uint32_t wants);
+bool lease_await_joined(struct lease *lease, uint32_t epoch);
 bool lease_await_ack(struct lease *lease, uint32_t epoch);
 
 /* Runs the lease's program under the hook with these arguments; returns its pid. */

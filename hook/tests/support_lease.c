@@ -166,6 +166,10 @@ bool lease_await_wants(struct lease *lease, uint32_t wants) {
     return await(&lease->counters->slots[0].wants, wants);
 }
 
+bool lease_await_joined(struct lease *lease, uint32_t epoch) {
+    return await(&lease->counters->slots[0].active_epoch, epoch);
+}
+
 bool lease_await_ack(struct lease *lease, uint32_t epoch) {
     return await(&lease->counters->slots[0].acked_epoch, epoch);
 }

@@ -26,6 +26,7 @@ static struct gshare_slot *run(const char *scenario) {
     for (uint32_t epoch = 1; epoch <= 6; epoch++) {
         CHECK(lease_await_wants(&lease, 1));
         lease_grant(&lease, epoch, 10000 * MS);
+        CHECK(lease_await_joined(&lease, epoch));
         test_sleep_ms(20);
         lease_revoke(&lease);
         CHECK(lease_await_ack(&lease, epoch));
@@ -59,6 +60,7 @@ static void work_of_another_thread_fills_a_gap(void) {
     pid_t client = lease_run(&lease, "gaps_beside_work", RUN_MS);
     CHECK(lease_await_wants(&lease, 1));
     lease_grant(&lease, 1, 10000 * MS);
+    CHECK(lease_await_joined(&lease, 1));
     test_sleep_ms(120);
     lease_revoke(&lease);
     CHECK(lease_await_ack(&lease, 1));

@@ -29,6 +29,7 @@ static void no_launch_reaches_the_driver_after_the_ack(void) {
     for (uint32_t epoch = 1; epoch <= 30; epoch++) {
         CHECK(lease_await_wants(&lease, 1));
         lease_grant(&lease, epoch, 1000 * MS);
+        CHECK(lease_await_joined(&lease, epoch));
         test_sleep_ms(3);
         lease_revoke(&lease);
         CHECK(lease_await_ack(&lease, epoch));
@@ -48,6 +49,7 @@ static void threads_and_streams_are_closed_and_drained_together(void) {
     for (uint32_t epoch = 1; epoch <= 20; epoch++) {
         CHECK(lease_await_wants(&lease, 1));
         lease_grant(&lease, epoch, 1000 * MS);
+        CHECK(lease_await_joined(&lease, epoch));
         test_sleep_ms(5);
         lease_revoke(&lease);
         CHECK(lease_await_ack(&lease, epoch));
@@ -67,6 +69,7 @@ static void used_time_is_that_of_the_kernels(void) {
 
     CHECK(lease_await_wants(&lease, 1));
     lease_grant(&lease, 1, 1000 * MS);
+    CHECK(lease_await_joined(&lease, 1));
     test_sleep_ms(30);
     lease_revoke(&lease);
     CHECK(lease_await_ack(&lease, 1));

@@ -59,6 +59,7 @@ static void a_changed_depth_is_in_force_with_the_next_token(void) {
     pid_t client = lease_run(&lease, "is_held", "300");
     CHECK(lease_await_wants(&lease, 1));
     lease_grant(&lease, 1, 10000 * MS);
+    CHECK(lease_await_joined(&lease, 1));
     test_sleep_ms(60);
     CHECK(lease.stats->most_queued == 2);
 

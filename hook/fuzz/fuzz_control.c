@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *message, size_t bytes) {
     if (send(connection, message, bytes, MSG_NOSIGNAL) < 0) {
         return 0; /* longer than a socket takes */
     }
-    ssize_t got = recv(connection, answer, sizeof(answer) - 1, 0);
+    ssize_t got = gshare_served_receive(connection, answer, sizeof(answer) - 1);
     if (got <= 0) {
         close(connection);
         connection = -1;

@@ -12,6 +12,7 @@ find_clang() {
 find_clang && exit 0
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
     { echo "fuzz: needs clang with libFuzzer, and root on Debian to install it" >&2; exit 1; }
+apt-get -qq update >&2
 apt-get install --yes --no-install-recommends clang >&2
 version=$(clang -dumpversion)
 apt-get install --yes --no-install-recommends "libclang-rt-${version%%.*}-dev" >&2

@@ -1,5 +1,6 @@
 #include "served.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -124,6 +125,14 @@ int gshare_served_dial_lease(unsigned lease) {
     return dial("%s/leases/%s/token.sock", IDS[lease % GSHARE_SERVED_LEASES]);
 }
 
+ssize_t gshare_served_receive(int fd, char *answer, size_t bytes) {
+    ssize_t got = 0;
+    do {
+        got = recv(fd, answer, bytes, 0);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
 void gshare_served_ring(void) {
     gshare_state_ring(&state);
 }
@@ -133,7 +142,7 @@ void gshare_served_check(void) {
     unsigned max = 101;
     int fd = gshare_served_dial_control();
     must(send(fd, "stats", 5, MSG_NOSIGNAL) == 5, "send");
-    must(recv(fd, answer, sizeof(answer) - 1, 0) > 0, "the daemon does not answer");
+    must(gshare_served_receive(fd, answer, sizeof(answer) - 1) > 0, "the daemon does not answer");
     const char *found = strstr(answer, "max_concurrent_sm_percent=");
     must(found && sscanf(found, "max_concurrent_sm_percent=%u", &max) == 1, answer);
     must(max <= 100, answer);

@@ -3,6 +3,9 @@
 #ifndef GSHARE_FUZZ_SERVED_H
 #define GSHARE_FUZZ_SERVED_H
 
+#include <stddef.h>
+#include <sys/types.h>
+
 #include "gshare/wire.h"
 
 #define GSHARE_SERVED_LEASES 2
@@ -18,6 +21,9 @@ struct gshare_served *gshare_served(void);
 /* A connection to the control socket, or to a lease's; it waits for answers, a second at most. */
 int gshare_served_dial_control(void);
 int gshare_served_dial_lease(unsigned lease);
+
+/* Receives an answer, also across libFuzzer's own signals. As recv. */
+ssize_t gshare_served_receive(int fd, char *answer, size_t bytes);
 
 /* Adds a ring to the doorbell, as a client does. */
 void gshare_served_ring(void);

@@ -17,6 +17,8 @@
 #define SPIN_NS                                                                                    \
     (20 * GSHARE_NS_PER_US) /* a hand-over within this costs no wake-up (TOKENS.md 1)              \
                              */
+#define FIRST_SPIN_NS                                                                              \
+    (100 * GSHARE_NS_PER_US) /* who was idle gets a free GPU as soon as the daemon has woken */
 #define LOOK_AGAIN_NS                                                                              \
     (20 * GSHARE_NS_PER_MS) /* a waiter checks that its daemon has not changed                     \
                              */
@@ -185,10 +187,11 @@ static void wait_for_token(void) {
     uint64_t since_ns = gshare_now_ns();
     atomic_fetch_add(&gshare_gate.waiters, 1);
     gshare_gate_lock();
+    uint64_t spin_ns = gshare_gate.wants ? SPIN_NS : FIRST_SPIN_NS;
     gshare_gate_set_wants(true);
     bool drains = gshare_gate.is_draining;
     gshare_gate_unlock();
-    while (!is_new(epoch_in_force()) && gshare_now_ns() - since_ns < SPIN_NS)
+    while (!is_new(epoch_in_force()) && gshare_now_ns() - since_ns < spin_ns)
         gshare_cpu_relax();
     const _Atomic uint32_t *word = atomic_load(&gshare_gate.epoch_word);
     uint32_t epoch = atomic_load(word);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/relax.h"
+
 #define GSHARE_NS_PER_US 1000ull
 #define GSHARE_NS_PER_MS 1000000ull
 #define GSHARE_NS_PER_SECOND 1000000000ull
@@ -32,14 +34,6 @@ static inline void gshare_futex_wait(const _Atomic uint32_t *word, uint32_t seen
 
 static inline void gshare_futex_wake_all(const _Atomic uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}
-
-static inline void gshare_cpu_relax(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("yield");
-#endif
 }
 
 #endif

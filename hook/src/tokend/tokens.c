@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "common/clock.h"
+#include "common/relax.h"
 #include "log.h"
 #include "state.h"
 
@@ -171,7 +172,7 @@ static uint64_t await(struct gshare_state *state, uint32_t seen, uint64_t until,
         }
     }
     while (atomic_load(rings) == seen && now < until && end == early) {
-        __builtin_ia32_pause();
+        gshare_cpu_relax();
         now = gshare_clock_ns();
     }
     return atomic_load(rings) == seen && now > until ? now - until : 0;

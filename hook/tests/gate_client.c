@@ -7,21 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hook/driver_api.h"
-
-#define GSHARE_LAUNCH(symbol, base, since, streams, stream, weight, PARAMS, ARGS)                  \
-    CUresult symbol PARAMS;
-#define GSHARE_HOOKED(symbol, base, since, streams, PARAMS) CUresult symbol PARAMS;
-#include "hook/symbols.def"
-CUresult cuStreamCreate(CUstream *stream, unsigned int flags);
-
-#define EXPECT(claim)                                                                              \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "client: %s:%d: not so: %s\n", __func__, __LINE__, #claim);            \
-            return 1;                                                                              \
-        }                                                                                          \
-    } while (0)
+#include "client.h"
 
 #define GAP_NS 150000ull
 

@@ -42,6 +42,10 @@ bool lease_await_wants(struct lease *lease, uint32_t wants);
 bool lease_await_joined(struct lease *lease, uint32_t epoch);
 bool lease_await_ack(struct lease *lease, uint32_t epoch);
 
+/* Grants slot 0 a token that it wants, holds it for hold_ms after it was taken up, revokes it and
+ * waits until it is back. */
+void lease_hold(struct lease *lease, uint32_t epoch, unsigned hold_ms);
+
 /* Runs the lease's program under the hook with these arguments; returns its pid. */
 pid_t lease_run(struct lease *lease, const char *scenario, const char *argument);
 
@@ -53,6 +57,19 @@ int lease_join(pid_t client);
 
 uint64_t test_now_ns(void);
 void test_sleep_ms(unsigned ms);
+
+struct test {
+    const char *name;
+    void (*run)(void);
+};
+#define TEST(name) {#name, name}
+
+/* Runs each of `tests`, or the one that the first argument names, on a served lease of its own,
+ * whose client is `program`. Returns main's status. */
+int lease_test(struct lease *lease, const char *program, const struct test *tests, size_t count,
+               char **arguments);
+#define LEASE_TEST(lease, program, tests, arguments)                                               \
+    lease_test(lease, program, tests, sizeof(tests) / sizeof((tests)[0]), arguments)
 
 #define CHECK(claim)                                                                               \
     do {                                                                                           \

@@ -224,3 +224,28 @@ int lease_join(pid_t client) {
     CHECK(waitpid(client, &status, 0) == client);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
+
+void lease_hold(struct lease *lease, uint32_t epoch, unsigned hold_ms) {
+    CHECK(lease_await_wants(lease, 1));
+    lease_grant(lease, epoch, 10000000000ull);
+    CHECK(lease_await_joined(lease, epoch));
+    test_sleep_ms(hold_ms);
+    lease_revoke(lease);
+    CHECK(lease_await_ack(lease, epoch));
+}
+
+int lease_test(struct lease *lease, const char *program, const struct test *tests, size_t count,
+               char **arguments) {
+    for (size_t i = 0; i < count; i++) {
+        if (arguments[1] && strcmp(arguments[1], tests[i].name) != 0)
+            continue;
+        lease_make(lease);
+        lease->program = program;
+        lease_serve(lease);
+        tests[i].run();
+        lease_remove(lease);
+        printf("ok %s\n", tests[i].name);
+        fflush(stdout);
+    }
+    return 0;
+}

@@ -24,12 +24,7 @@ static struct gshare_slot *run(const char *scenario) {
     pid_t client = lease_run(&lease, scenario, RUN_MS);
     struct gshare_slot *slot = &lease.counters->slots[0];
     for (uint32_t epoch = 1; epoch <= 6; epoch++) {
-        CHECK(lease_await_wants(&lease, 1));
-        lease_grant(&lease, epoch, 10000 * MS);
-        CHECK(lease_await_joined(&lease, epoch));
-        test_sleep_ms(20);
-        lease_revoke(&lease);
-        CHECK(lease_await_ack(&lease, epoch));
+        lease_hold(&lease, epoch, 20);
     }
     uint64_t busy_ns = lease.stats->busy_ns;
     CHECK(slot->busy_ns < busy_ns + 4 * MS && slot->busy_ns + MS > busy_ns);
@@ -58,12 +53,7 @@ static void asking_until_it_is_complete_shows_gaps(void) {
 static void work_of_another_thread_fills_a_gap(void) {
     lease.stats->kernel_ns = 400000;
     pid_t client = lease_run(&lease, "gaps_beside_work", RUN_MS);
-    CHECK(lease_await_wants(&lease, 1));
-    lease_grant(&lease, 1, 10000 * MS);
-    CHECK(lease_await_joined(&lease, 1));
-    test_sleep_ms(120);
-    lease_revoke(&lease);
-    CHECK(lease_await_ack(&lease, 1));
+    lease_hold(&lease, 1, 120);
     struct gshare_slot *slot = &lease.counters->slots[0];
     uint64_t used_ns = slot->used_ns, busy_ns = slot->busy_ns;
     end(client);
@@ -72,26 +62,12 @@ static void work_of_another_thread_fills_a_gap(void) {
 }
 
 int main(int count, char **arguments) {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-#define TEST(name) {#name, name}
+    (void)count;
+    static const struct test tests[] = {
         TEST(waits_for_a_stream_show_gaps),
         TEST(waits_for_a_context_show_gaps),
         TEST(asking_until_it_is_complete_shows_gaps),
         TEST(work_of_another_thread_fills_a_gap),
     };
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
-            continue;
-        lease_make(&lease);
-        lease.program = "gate_client";
-        lease_serve(&lease);
-        tests[i].run();
-        lease_remove(&lease);
-        printf("ok %s\n", tests[i].name);
-        fflush(stdout);
-    }
-    return 0;
+    return LEASE_TEST(&lease, "gate_client", tests, arguments);
 }

@@ -27,12 +27,7 @@ static void no_launch_reaches_the_driver_after_the_ack(void) {
     pid_t client = lease_run(&lease, "saturates", "400");
 
     for (uint32_t epoch = 1; epoch <= 30; epoch++) {
-        CHECK(lease_await_wants(&lease, 1));
-        lease_grant(&lease, epoch, 1000 * MS);
-        CHECK(lease_await_joined(&lease, epoch));
-        test_sleep_ms(3);
-        lease_revoke(&lease);
-        CHECK(lease_await_ack(&lease, epoch));
+        lease_hold(&lease, epoch, 3);
         uint64_t launches = lease.stats->launches;
         test_sleep_ms(2);
         CHECK(lease.stats->launches == launches);
@@ -47,12 +42,7 @@ static void threads_and_streams_are_closed_and_drained_together(void) {
     pid_t client = lease_run(&lease, "threads", "400");
 
     for (uint32_t epoch = 1; epoch <= 20; epoch++) {
-        CHECK(lease_await_wants(&lease, 1));
-        lease_grant(&lease, epoch, 1000 * MS);
-        CHECK(lease_await_joined(&lease, epoch));
-        test_sleep_ms(5);
-        lease_revoke(&lease);
-        CHECK(lease_await_ack(&lease, epoch));
+        lease_hold(&lease, epoch, 5);
         uint64_t launches = lease.stats->launches;
         test_sleep_ms(2);
         CHECK(lease.stats->launches == launches);
@@ -67,12 +57,7 @@ static void used_time_is_that_of_the_kernels(void) {
     lease.stats->kernel_ns = 1 * MS;
     pid_t client = lease_run(&lease, "saturates", "60");
 
-    CHECK(lease_await_wants(&lease, 1));
-    lease_grant(&lease, 1, 1000 * MS);
-    CHECK(lease_await_joined(&lease, 1));
-    test_sleep_ms(30);
-    lease_revoke(&lease);
-    CHECK(lease_await_ack(&lease, 1));
+    lease_hold(&lease, 1, 30);
     uint64_t busy_ns = lease.stats->busy_ns, used_ns = lease.counters->slots[0].used_ns;
     lease_grant(&lease, 2, 10000 * MS);
 
@@ -223,11 +208,8 @@ static void without_a_lease_the_hook_is_inert(void) {
 }
 
 int main(int count, char **arguments) {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-#define TEST(name) {#name, name}
+    (void)count;
+    static const struct test tests[] = {
         TEST(launch_waits_for_a_token),
         TEST(no_launch_reaches_the_driver_after_the_ack),
         TEST(threads_and_streams_are_closed_and_drained_together),
@@ -246,15 +228,5 @@ int main(int count, char **arguments) {
         TEST(routes_all_lead_to_the_hook),
         TEST(without_a_lease_the_hook_is_inert),
     };
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
-            continue;
-        lease_make(&lease);
-        lease_serve(&lease);
-        tests[i].run();
-        lease_remove(&lease);
-        printf("ok %s\n", tests[i].name);
-        fflush(stdout);
-    }
-    return 0;
+    return LEASE_TEST(&lease, NULL, tests, arguments);
 }

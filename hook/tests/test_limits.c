@@ -138,11 +138,8 @@ static void an_absent_page_changes_nothing(void) {
 }
 
 int main(int count, char **arguments) {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-#define TEST(name) {#name, name}
+    (void)count;
+    static const struct test tests[] = {
         TEST(a_raised_cap_is_in_force_within_a_window),
         TEST(a_page_that_is_being_written_is_not_in_force_yet),
         TEST(a_changed_depth_is_in_force_with_the_next_token),
@@ -152,16 +149,5 @@ int main(int count, char **arguments) {
         TEST(a_page_with_one_impossible_value_changes_nothing),
         TEST(an_absent_page_changes_nothing),
     };
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
-            continue;
-        lease_make(&lease);
-        lease.program = "gate_client";
-        lease_serve(&lease);
-        tests[i].run();
-        lease_remove(&lease);
-        printf("ok %s\n", tests[i].name);
-        fflush(stdout);
-    }
-    return 0;
+    return LEASE_TEST(&lease, "gate_client", tests, arguments);
 }

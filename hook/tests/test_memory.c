@@ -73,11 +73,8 @@ static void memory_goes_with_its_context(void) {
 }
 
 int main(int count, char **arguments) {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
-#define TEST(name) {#name, name}
+    (void)count;
+    static const struct test tests[] = {
         TEST(memory_is_capped_with_the_drivers_own_errors),
         TEST(pitch_that_the_driver_chose_counts),
         TEST(arrays_and_mipmaps_count_by_their_shape),
@@ -90,15 +87,5 @@ int main(int count, char **arguments) {
         TEST(threads_that_take_and_free_leave_nothing),
         TEST(memory_goes_with_its_context),
     };
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        if (count > 1 && strcmp(arguments[1], tests[i].name) != 0)
-            continue;
-        lease_make(&lease);
-        lease_serve(&lease);
-        tests[i].run();
-        lease_remove(&lease);
-        printf("ok %s\n", tests[i].name);
-        fflush(stdout);
-    }
-    return 0;
+    return LEASE_TEST(&lease, NULL, tests, arguments);
 }

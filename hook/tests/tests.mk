@@ -16,7 +16,7 @@ $(CLIENT): $(CLIENT_C) tests/client.h $(FAKE) $(wildcard src/hook/*.def)
 	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $(CLIENT_C) $(FAKE) \
 	    -Wl,--unresolved-symbols=ignore-all -ldl
 
-$(GATER): tests/gate_client.c $(FAKE) $(wildcard src/hook/*.def)
+$(GATER): tests/gate_client.c tests/client.h $(FAKE) $(wildcard src/hook/*.def)
 	$(link)
 	$(CC) $(FLAGS) $(INCLUDE) -Itests -o $@ $< $(FAKE) -Wl,--unresolved-symbols=ignore-all -ldl
 

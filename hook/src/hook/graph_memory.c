@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "hook/allocate.h"
+#include "hook/gate.h"
 #include "hook/guest.h"
 #include "hook/pool.h"
 #include "hook/table.h"
@@ -215,6 +216,7 @@ CUresult cuDeviceGraphMemTrim(CUdevice device) {
 #define CAPTURE(call)                                                                              \
     do {                                                                                           \
         gshare_guest_start();                                                                      \
+        gshare_gate_forget_stream(); /* what is launched into it is no work from here on */        \
         atomic_store_explicit(&has_captured, true, memory_order_relaxed);                          \
         return gshare_real.call;                                                                   \
     } while (0)

@@ -25,11 +25,7 @@ def shared() -> Iterator[NodeAgent]:
 def node(shared) -> Iterator[NodeAgent]:
     """Return the node without any pod."""
     yield shared
-    for each in shared.api.select("pods", None, {}):
-        shared.api.drop("pods", each["metadata"]["name"], "team")
-    shared.kubelet.listed.clear()
-    wait_until(lambda: not shared.leases)
-    wait_until(lambda: not shared.folders())
+    shared.clear()
 
 
 def placed(node, name="resnet-0", sm=12, quota=40, **more):

@@ -29,12 +29,7 @@ def shared() -> Iterator[NodeAgent]:
 def node(shared) -> Iterator[NodeAgent]:
     """Return the node without any pod or event."""
     yield shared
-    for each in shared.api.select("pods", None, {}):
-        shared.api.drop("pods", each["metadata"]["name"], "team")
-    shared.kubelet.listed.clear()
-    wait_until(lambda: not shared.folders())
-    for each in shared.api.select("events", None, {}):
-        shared.api.drop("events", each["metadata"]["name"], "team")
+    shared.clear()
 
 
 def running(node, name="resnet-0", sm=12, quota=40, **more) -> Lease:

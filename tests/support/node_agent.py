@@ -79,6 +79,13 @@ class NodeAgent:
         """Return what a lease's page says."""
         return wire.unpack_limits((self.folder(lease) / names.FILE_LIMITS).read_bytes())
 
+    def clear(self) -> None:
+        """Take all pods away, wait until their leases are gone, and forget the events."""
+        self._drop_all("pods")
+        self.kubelet.listed.clear()
+        wait_until(lambda: not self.leases and not self.folders())
+        self._drop_all("events")
+
     def folders(self) -> set[str]:
         """Return the ids of all leases that have a folder."""
         return {each.name for each in self.state.glob(f"gpus/*/{names.FOLDER_LEASES}/*")}
@@ -103,6 +110,10 @@ class NodeAgent:
     def words(self) -> str:
         """Return what the programs logged."""
         return self.log.read_text()
+
+    def _drop_all(self, kind: str) -> None:
+        for each in self.api.select(kind, None, {}):
+            self.api.drop(kind, each["metadata"]["name"], "team")
 
     def _get(self, path: str) -> str:
         port = self.words().rpartition("event=serving port=")[2].split()[0]

@@ -93,18 +93,20 @@ static const struct gshare_track *first_of(uint32_t epoch, CUcontext context) {
     return first;
 }
 
+static uint64_t longer(uint64_t ns, int64_t other_ns) {
+    return other_ns > 0 && (uint64_t)other_ns > ns ? (uint64_t)other_ns : ns;
+}
+
 static uint64_t span_ns(uint32_t epoch, uint64_t hold_ns) {
     uint64_t used_ns = order_epoch == epoch ? ended_used_ns : 0;
     for (struct gshare_track *track = gshare_tracks; track; track = track->next) {
         if (!track->context || track->epoch != epoch)
             continue;
         const struct gshare_track *first = first_of(epoch, track->context);
-        float ms = 0;
-        if (!track->has_end ||
-            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) != CUDA_SUCCESS)
+        int64_t own_ns = 0;
+        if (!track->has_end || !gshare_track_elapsed_ns(first->start, track->end, &own_ns))
             return hold_ns;
-        uint64_t own_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) : 0;
-        used_ns = own_ns > used_ns ? own_ns : used_ns;
+        used_ns = longer(used_ns, own_ns);
     }
     return used_ns < hold_ns ? used_ns : hold_ns;
 }
@@ -129,12 +131,11 @@ static void finish(struct gshare_track *track) {
     revoke_credit(track);
     if (track->epoch != 0 && track->epoch == atomic_load(&gshare_gate.joined)) {
         const struct gshare_track *first = first_of(track->epoch, track->context);
-        float ms = 0;
+        int64_t own_ns = 0;
         if (gshare_real.cuEventRecord(track->end, track->stream) == CUDA_SUCCESS &&
             gshare_real.cuEventSynchronize(track->end) == CUDA_SUCCESS &&
-            gshare_real.cuEventElapsedTime(&ms, first->start, track->end) == CUDA_SUCCESS &&
-            ms > 0 && (uint64_t)((double)ms * 1e6) > ended_used_ns)
-            ended_used_ns = (uint64_t)((double)ms * 1e6);
+            gshare_track_elapsed_ns(first->start, track->end, &own_ns))
+            ended_used_ns = longer(ended_used_ns, own_ns);
     }
     gshare_track_release(track);
 }

@@ -101,18 +101,10 @@ void gshare_gap_rests(struct gshare_track *track, struct gshare_lane *lane, uint
     choose_sample(now_ns);
 }
 
-static bool elapsed_ns(CUevent from, CUevent to, int64_t *ns) {
-    float ms = 0;
-    if (gshare_real.cuEventElapsedTime(&ms, from, to) != CUDA_SUCCESS)
-        return false;
-    *ns = (int64_t)((double)ms * 1e6);
-    return true;
-}
-
 /* Reads a whole sample: corrects what was booked of its gap, and learns. */
 static void read_sample(void) {
     int64_t exact_ns;
-    if (!elapsed_ns(sample.track->gap_begin, sample.track->gap_end, &exact_ns))
+    if (!gshare_track_elapsed_ns(sample.track->gap_begin, sample.track->gap_end, &exact_ns))
         return;
     int64_t late_ns = exact_ns - sample.seen_ns;
     if (sample.is_usual) {
@@ -202,7 +194,7 @@ uint64_t gshare_gap_deduct(uint64_t *used_ns) {
     if (sample.stage == WHOLE)
         read_sample();
     if (gaps.ends_exactly && sample.stage == BEGUN && sample.track->has_end &&
-        elapsed_ns(sample.track->gap_begin, sample.track->end, &exact_ns))
+        gshare_track_elapsed_ns(sample.track->gap_begin, sample.track->end, &exact_ns))
         gaps.trailing_ns = exact_ns;
     *used_ns = less(*used_ns, gaps.trailing_ns);
     uint64_t busy_ns = less(*used_ns, gaps.total_ns);

@@ -11,11 +11,11 @@
 /* Learns from the launches between two checkpoints, both complete. */
 static void learn_between(struct gshare_track *track, uint32_t older, uint32_t newer) {
     uint32_t launches = track->mark_launches[newer];
-    float ms = 0;
+    int64_t elapsed_ns = 0;
     if (launches == 0 ||
-        gshare_real.cuEventElapsedTime(&ms, track->marks[older], track->marks[newer]) != 0)
+        !gshare_track_elapsed_ns(track->marks[older], track->marks[newer], &elapsed_ns))
         return;
-    uint64_t seen_ns = ms > 0 ? (uint64_t)((double)ms * 1e6) / launches : 0;
+    uint64_t seen_ns = elapsed_ns > 0 ? (uint64_t)elapsed_ns / launches : 0;
     if (seen_ns > track->kernel_ns)
         track->kernel_ns = seen_ns;
     else

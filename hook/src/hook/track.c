@@ -27,6 +27,14 @@ bool gshare_track_takes_events(CUstream stream) {
     return result == CUDA_SUCCESS && status == CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+bool gshare_track_elapsed_ns(CUevent from, CUevent to, int64_t *ns) {
+    float ms = 0;
+    if (gshare_real.cuEventElapsedTime(&ms, from, to) != CUDA_SUCCESS)
+        return false;
+    *ns = (int64_t)((double)ms * 1e6);
+    return true;
+}
+
 static bool add_tracks(void) {
     struct gshare_track *block = mmap(NULL, TRACKS_A_BLOCK * sizeof *block, PROT_READ | PROT_WRITE,
                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -34,6 +34,10 @@ extern struct gshare_track *gshare_tracks;
  * (before CUDA 10) cannot capture either. */
 bool gshare_track_takes_events(CUstream stream);
 
+/* The GPU time between two events that are complete, negative where `to` came first. False where
+ * the driver cannot tell. */
+bool gshare_track_elapsed_ns(CUevent from, CUevent to, int64_t *ns);
+
 /* Destroys a track's events and makes it unused. */
 void gshare_track_release(struct gshare_track *track);
 

@@ -269,10 +269,10 @@ def beside(kept: Layout, sizes: Mapping[str, Size]) -> Layout | None:
     arranged = kept
     missing = [key for key in sizes if key not in kept.keys]
     for key in sorted(missing, key=lambda key: (-sizes[key].area, sizes[key], key)):
-        place = packing.choose(arranged.space, sizes[key])
-        if place is None:
+        larger = arranged.beside(key, sizes[key])
+        if larger is None:
             return None
-        arranged = arranged.adding(key, place)
+        arranged = larger
     return arranged
 
 

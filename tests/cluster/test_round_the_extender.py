@@ -151,7 +151,7 @@ def test_the_environment_of_a_pod_changes_nothing(
     (pod,) = scene.wait_running(1)
     scene.wait_launching(["liar"])
 
-    env, share = scene.sight("liar").env, meter.shares(2)[record_of(cluster, pod).lease_id]
+    env, share = scene.sight("liar").env, meter.shares(4)[record_of(cluster, pod).lease_id]
 
     placed = placement_of(pod)
     assert placed
@@ -160,6 +160,7 @@ def test_the_environment_of_a_pod_changes_nothing(
     assert env[names.ENV_LEASE_DIR] == names.CONTAINER_LEASE_DIR
     assert env[names.ENV_MPS_MEMORY_LIMIT] != lies[names.ENV_MPS_MEMORY_LIMIT]
     assert share.sms <= V100_SMS * 12 // 100 + 0.01
+    # A limit allows 0.3 of a window more, once: here 50 ms in 4 s, or 1.2 points.
     assert 37 <= share.time_percent <= 42
 
 

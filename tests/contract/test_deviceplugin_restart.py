@@ -114,6 +114,7 @@ def test_nothing_ends_while_the_api_is_away(node) -> None:
 
 def test_a_kubelet_that_starts_again_disturbs_no_lease(node) -> None:
     container = started(node, "first")
+    wait_until(lambda: node.leases["first"].asked is not None)  # what the pod asks was judged
     before = node.leases
 
     node.kubelet.restart()

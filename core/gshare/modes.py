@@ -11,11 +11,12 @@ and never fails; whatever `rect` holds `sliced` holds too.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from gshare import bounds, layout, sliced, staircase
 from gshare.layout import Layout, Slice
-from gshare.rectangles import Rectangle, Size
+from gshare.rectangles import GPU_SIDE, Rectangle, Size
 from gshare.sliced import SlicedLayout
 
 
@@ -69,6 +70,8 @@ class Mode(Generic[A]):
     find: Callable[[Sequence[Size]], tuple[A, ...] | None]
     find_longer: Callable[[Sequence[Size]], tuple[A, ...] | None]
     laid_out: Callable[[Mapping[str, Size], Mapping[str, A]], Timetable]
+    adopted: Callable[[Timetable], Timetable]
+    """The same functions in this mode's own kind of timetable, without those it cannot show."""
 
 
 RECT: Final[Mode[Rectangle]] = Mode(
@@ -78,6 +81,7 @@ RECT: Final[Mode[Rectangle]] = Mode(
     layout.find,
     layout.find_longer,
     lambda sizes, places: Layout(tuple((key, places[key]) for key in sizes)),
+    lambda timetable: timetable if isinstance(timetable, Layout) else Layout(),
 )
 SLICED: Final[Mode[tuple[Slice, ...]]] = Mode(
     "sliced",
@@ -86,7 +90,10 @@ SLICED: Final[Mode[tuple[Slice, ...]]] = Mode(
     staircase.find,
     staircase.find_longer,
     sliced.laid_out,
+    sliced.adopted,
 )
+MODES: Final[Mapping[str, Mode[Any]]] = MappingProxyType({"rect": RECT, "sliced": SLICED})
+"""Every mode there is, by name."""
 
 
 @dataclass(slots=True)
@@ -125,10 +132,14 @@ class Packer(Generic[A]):
         no place in `before`, or another size there, is all laid out anew, or else the new ones
         beside the others. None where no timetable is found.
         """
-        kept = remaining(before, sizes)
+        return self.settled_soon(before, sizes) or self.arrange(sizes, search_longer=True)
+
+    def settled_soon(self, before: Timetable, sizes: Mapping[str, Size]) -> Timetable | None:
+        """Return what `settled` does, without the longer search."""
+        kept = remaining(self.mode.adopted(before), sizes)
         if len(kept.keys) == len(sizes):
             return kept
-        return self.arrange(sizes) or beside(kept, sizes) or self.arrange(sizes, search_longer=True)
+        return self.arrange(sizes) or beside(kept, sizes)
 
     def _find(self, sizes: tuple[Size, ...], *, search_longer: bool) -> tuple[A, ...] | None:
         found = self._remembered(sizes, self.mode.find, is_longer=False)
@@ -172,3 +183,33 @@ def beside(kept: Timetable, sizes: Mapping[str, Size]) -> Timetable | None:
             return None
         arranged = larger
     return arranged
+
+
+def sizes_of(timetable: Timetable) -> dict[str, Size]:
+    """Return what each function of `timetable` asks, by key."""
+    return dict(zip(timetable.keys, timetable.sizes, strict=True))
+
+
+def short_side_left(profile: bytes, size: Size) -> int | None:
+    """Return the least that `size` leaves in time or in SMs beside it, None where it does not fit.
+
+    By the profile alone: what is left of the widest quota at its height, or of the highest SM
+    partition at its width. Of 60 by 50 beside nothing else, 40 of the time is left and 50 of the
+    SMs, so 40.
+    """
+    beside_it = profile[size.height] - size.width
+    if beside_it < 0:
+        return None
+    highest = size.height
+    while highest < GPU_SIDE and profile[highest + 1] >= size.width:
+        highest += 1
+    return min(beside_it, highest - size.height)
+
+
+def free_sizes(profile: bytes) -> list[Size]:
+    """Return every size that fits and that no larger one that fits contains, lowest first."""
+    return [
+        Size(profile[height], height)
+        for height in range(1, GPU_SIDE + 1)
+        if profile[height] and (height == GPU_SIDE or profile[height + 1] < profile[height])
+    ]

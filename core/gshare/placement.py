@@ -1,11 +1,12 @@
 """Chooses a GPU for a function: a snapshot of GPUs and a request in, a placement or refusal out.
 
 Hard constraints come first: health, memory, MPS clients. Among the GPUs that pass, the function
-goes where best short-side fit leaves least, ties to the most used GPU, then to the first in the
-list. (A free rectangle of a used GPU never leaves more than an unused GPU would, so an unused one
-is opened only where no used one has room.) Before that place is taken, a new layout
-(`layout.arrange`) is tried on the GPUs that are fuller and have the area but no free rectangle,
-fullest first; the first that then holds the function gets it. A new layout moves no process.
+goes where best short-side fit leaves least (`modes.short_side_left`, the same rule in both modes),
+ties to the most used GPU, then to the first in the list. (A used GPU never leaves more than an
+unused one would, so an unused one is opened only where no used one has room.) Before that place is
+taken, a new layout (`Packer.arrange`) is tried on the GPUs that are fuller and have the area but no
+room as they lie, fullest first; the first that then holds the function gets it. A new layout moves
+no process.
 
 Mean percent of the area of 4 GPUs in use at the first refusal, 60 streams, mixes gridinv and
 small of benchmarks/packing_orders.py: plain maximal rectangles 77.4 and 79.6; new layouts only
@@ -15,12 +16,13 @@ before an unused GPU is opened 79.6 and 86.7; before an emptier one is used, as 
 Everything is deterministic: the same snapshot and request give the same answer.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
-from gshare import packing, units
-from gshare.layout import Layout, Verdicts, arrange
+from gshare import modes, units
+from gshare.layout import Layout
+from gshare.modes import Packer, Timetable
 from gshare.rectangles import GPU_RECTANGLE, Rectangle, Size
 
 # How many of the fullest GPUs are laid out anew for one request. 4 has nearly all of the gain
@@ -71,7 +73,7 @@ class Snapshot:
     """One GPU, where its functions lie, and the memory in bytes that each may use."""
 
     gpu: Gpu
-    layout: Layout = field(default_factory=Layout)
+    layout: Timetable = field(default_factory=Layout)
     memory: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,10 +102,14 @@ class Placement:
 
     key: str
     gpu_uuid: str
-    rectangle: Rectangle
     memory_bytes: int
     after: Snapshot
     is_relaid: bool = False
+
+    @property
+    def pieces(self) -> tuple[Rectangle, ...]:
+        """Return the rectangles that are the request's; more than one where it is sliced."""
+        return tuple(piece for key, piece in self.after.layout.pieces if key == self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +129,26 @@ class Plan:
     refusals: tuple[Refusal, ...]
 
 
-def choose(gpus: Sequence[Snapshot], request: Request, verdicts: Verdicts) -> Placement | Refusal:
+def choose(gpus: Sequence[Snapshot], request: Request, packer: Packer[Any]) -> Placement | Refusal:
     """Return the best place for `request` on `gpus`, or a refusal. ValueError if it has one."""
     if any(request.key in gpu.layout.keys for gpu in gpus):
         raise ValueError(f"{request.key} is placed already")
     able = [gpu for gpu in gpus if _obstacle(gpu, request) is None]
     best = _best_fit(able, request.size)
     for candidate in _worth_laying_out_anew(able, best, request.size):
-        placement = _lay_out_anew(candidate, request, verdicts)
+        placement = _lay_out_anew(candidate, request, packer)
         if placement is not None:
             return placement
     if best is None:
         return Refusal(request, _refusal_text(gpus, request))
-    return _put(best, request)
+    return (
+        _put(best, request)
+        or _lay_out_anew(best, request, packer)
+        or choose([gpu for gpu in gpus if gpu is not best], request, packer)
+    )
 
 
-def place_all(gpus: Sequence[Snapshot], requests: Iterable[Request], verdicts: Verdicts) -> Plan:
+def place_all(gpus: Sequence[Snapshot], requests: Iterable[Request], packer: Packer[Any]) -> Plan:
     """Place every request that finds room, largest area first, which packs best.
 
     Equal sizes go in the order of their keys, so the order of `requests` does not matter.
@@ -146,7 +156,7 @@ def place_all(gpus: Sequence[Snapshot], requests: Iterable[Request], verdicts: V
     current = {gpu.gpu.uuid: gpu for gpu in gpus}
     placements, refusals = [], []
     for request in sorted(requests, key=_offline_order):
-        answer = choose(tuple(current.values()), request, verdicts)
+        answer = choose(tuple(current.values()), request, packer)
         if isinstance(answer, Refusal):
             refusals.append(answer)
         else:
@@ -173,7 +183,7 @@ def _best_fit(gpus: Iterable[Snapshot], size: Size) -> Snapshot | None:
     """Return the GPU with the best short-side fit, ties to the most used, then the first."""
     best, best_worth = None, (0, 0)
     for gpu in gpus:
-        short_side = packing.short_side_left(gpu.layout.space, size)
+        short_side = modes.short_side_left(gpu.layout.profile, size)
         if short_side is None:
             continue
         worth = (short_side, -gpu.layout.used_area)
@@ -185,7 +195,7 @@ def _best_fit(gpus: Iterable[Snapshot], size: Size) -> Snapshot | None:
 def _worth_laying_out_anew(
     gpus: Iterable[Snapshot], best: Snapshot | None, size: Size
 ) -> list[Snapshot]:
-    """Return the fullest GPUs that have the area but no free rectangle, and are fuller than `best`.
+    """Return the fullest GPUs, fuller than `best`, that have the area but no room as they lie.
 
     Fullest first, RELAYOUT_CANDIDATES at most, never an unused one.
     """
@@ -195,34 +205,33 @@ def _worth_laying_out_anew(
         for gpu in gpus
         if gpu.layout.used_area > fuller_than
         and gpu.layout.used_area + size.area <= GPU_RECTANGLE.area
-        and not gpu.layout.space.fits(size)
+        and not gpu.layout.fits(size)
     ]
     return sorted(stuck, key=lambda gpu: -gpu.layout.used_area)[:RELAYOUT_CANDIDATES]
 
 
-def _put(gpu: Snapshot, request: Request) -> Placement:
-    """Place `request` beside the others, which `gpu` has room for."""
-    rectangle = packing.choose(gpu.layout.space, request.size)
-    assert rectangle is not None  # noqa: S101 (the caller found room by the same free rectangles)
-    return _placement(gpu, gpu.layout.adding(request.key, rectangle), request, is_relaid=False)
+def _put(gpu: Snapshot, request: Request) -> Placement | None:
+    """Place `request` beside the others as they lie."""
+    larger = gpu.layout.beside(request.key, request.size)
+    if larger is None:  # there is room, but in more pieces than a lease may have
+        return None
+    is_relaid = any(larger.slices(key) != gpu.layout.slices(key) for key in gpu.layout.keys)
+    return _placement(gpu, larger, request, is_relaid=is_relaid)
 
 
-def _lay_out_anew(gpu: Snapshot, request: Request, verdicts: Verdicts) -> Placement | None:
-    sizes: Mapping[str, Size] = {
-        **dict(zip(gpu.layout.keys, gpu.layout.sizes, strict=True)),
-        request.key: request.size,
-    }
-    arranged = arrange(sizes, verdicts)
+def _lay_out_anew(gpu: Snapshot, request: Request, packer: Packer[Any]) -> Placement | None:
+    arranged = packer.arrange(modes.sizes_of(gpu.layout) | {request.key: request.size})
     if arranged is None:
         return None
     return _placement(gpu, arranged, request, is_relaid=True)
 
 
-def _placement(gpu: Snapshot, arranged: Layout, request: Request, *, is_relaid: bool) -> Placement:
+def _placement(
+    gpu: Snapshot, arranged: Timetable, request: Request, *, is_relaid: bool
+) -> Placement:
     amount = request.memory_on(gpu.gpu)
     after = replace(gpu, layout=arranged, memory=(*gpu.memory, (request.key, amount)))
-    rectangle = arranged.rectangle(request.key)
-    return Placement(request.key, gpu.gpu.uuid, rectangle, amount, after, is_relaid)
+    return Placement(request.key, gpu.gpu.uuid, amount, after, is_relaid)
 
 
 def _obstacle(gpu: Snapshot, request: Request) -> str | None:
@@ -242,7 +251,7 @@ def _refusal_text(gpus: Sequence[Snapshot], request: Request) -> str:
         return f"{asked}; there is no GPU"
     best = min(gpus, key=lambda gpu: distance(gpu, request))
     nearest = nearest_free(best, request.size)
-    free = size_text(nearest.size) if nearest else "no rectangle"
+    free = size_text(nearest) if nearest else "no rectangle"
     memory = f"{units.memory_text(max(0, best.memory_free_bytes))} of memory"
     why = _obstacle(best, request) or "has no room for that rectangle"
     return (
@@ -257,12 +266,13 @@ def size_text(size: Size) -> str:
     return f"{size.height} % of the SMs for {size.width} % of the time"
 
 
-def nearest_free(gpu: Snapshot, size: Size) -> Rectangle | None:
-    """Return the free rectangle that lacks least for `size`; None on a full GPU."""
-    return min(gpu.layout.space.free, key=lambda free: missing(free, size), default=None)
+def nearest_free(gpu: Snapshot, size: Size) -> Size | None:
+    """Return the size with room on `gpu` that lacks least for `size`; None on a full GPU."""
+    free = modes.free_sizes(gpu.layout.profile)
+    return min(free, key=lambda each: missing(each, size), default=None)
 
 
-def missing(free: Rectangle, size: Size) -> tuple[int, int]:
+def missing(free: Size, size: Size) -> tuple[int, int]:
     """Return how many percents `free` lacks for `size`, and a number to break ties, both small."""
     lacking = max(0, size.width - free.width) + max(0, size.height - free.height)
     return (lacking, -free.area)

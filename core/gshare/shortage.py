@@ -2,15 +2,16 @@
 
 `placement.choose` answers yes or no for many GPUs at once and fast; this asks one GPU at a time
 what would have to become free. The two agree: a GPU lacks nothing exactly if `choose` could put
-the request there, by a free rectangle or by a new layout.
+the request there, as the others lie or by a new layout.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from gshare import placement
-from gshare.layout import Verdicts, arrange
+from gshare.modes import Packer
 from gshare.placement import Request, Snapshot
-from gshare.rectangles import GPU_RECTANGLE, Rectangle, Size
+from gshare.rectangles import GPU_RECTANGLE, Size
 from gshare.units import memory_text
 
 
@@ -27,8 +28,8 @@ class Shortage:
     lacks_rectangle: bool
 
     @property
-    def nearest(self) -> Rectangle | None:
-        """Return the free rectangle that comes closest, or None on a full GPU."""
+    def nearest(self) -> Size | None:
+        """Return the size with room that comes closest, or None on a full GPU."""
         return placement.nearest_free(self.gpu, self.request.size)
 
     @property
@@ -55,7 +56,7 @@ class Shortage:
         return "; ".join(lacks)
 
 
-def of(gpu: Snapshot, request: Request, verdicts: Verdicts) -> Shortage | None:
+def of(gpu: Snapshot, request: Request, packer: Packer[Any]) -> Shortage | None:
     """Return what `gpu` lacks for `request`; None where it has room."""
     shortage = Shortage(
         gpu=gpu,
@@ -63,28 +64,27 @@ def of(gpu: Snapshot, request: Request, verdicts: Verdicts) -> Shortage | None:
         is_unhealthy=not gpu.gpu.is_healthy,
         has_no_client=gpu.clients_free <= 0,
         memory_bytes=max(0, request.memory_on(gpu.gpu) - gpu.memory_free_bytes),
-        lacks_rectangle=not _has_room(gpu, request, verdicts),
+        lacks_rectangle=not _has_room(gpu, request, packer),
     )
     return shortage if shortage.text else None
 
 
-def _has_room(gpu: Snapshot, request: Request, verdicts: Verdicts) -> bool:
-    if gpu.layout.space.fits(request.size):
+def _has_room(gpu: Snapshot, request: Request, packer: Packer[Any]) -> bool:
+    if gpu.layout.beside(request.key, request.size) is not None:
         return True
-    sizes = dict(zip(gpu.layout.keys, gpu.layout.sizes, strict=True))
-    return arrange(sizes | {request.key: request.size}, verdicts) is not None
+    return packer.holds([*gpu.layout.sizes, request.size])
 
 
-def _rectangle_text(gpu: Snapshot, nearest: Rectangle | None, size: Size) -> str:
+def _rectangle_text(gpu: Snapshot, nearest: Size | None, size: Size) -> str:
     free_area = GPU_RECTANGLE.area - gpu.layout.used_area
     if nearest is None:
         return "nothing of the GPU is free"
     free = f"{free_area / 100:g} % of the GPU is free"
-    has = placement.size_text(nearest.size)
+    has = placement.size_text(nearest)
     return f"{_lacking(nearest, size)} missing: the nearest free rectangle has {has} ({free})"
 
 
-def _lacking(nearest: Rectangle, size: Size) -> str:
+def _lacking(nearest: Size, size: Size) -> str:
     parts = []
     if size.height > nearest.height:
         parts.append(f"{size.height - nearest.height} % of the SMs")

@@ -11,7 +11,7 @@ is what a lease's page holds.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from gshare import staircase
 from gshare.layout import Slice
@@ -157,9 +157,34 @@ class SlicedLayout:
         return taken
 
 
+class Slotted(Protocol):
+    """What says which functions hold which slices, in either mode."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The functions, in order of arrival."""
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """What they ask, in the order of `keys`."""
+
+    def slices(self, key: str) -> tuple[Slice, ...]:
+        """Return the pieces of the window that are `key`'s by right."""
+
+
 def laid_out(sizes: Mapping[str, Size], found: Mapping[str, tuple[Slice, ...]]) -> SlicedLayout:
     """Return the layout of `sizes`, in their order, with the slices that were found for each."""
     return SlicedLayout(tuple((key, Share(size.height, found[key])) for key, size in sizes.items()))
+
+
+def adopted(timetable: Slotted) -> SlicedLayout:
+    """Return `timetable` with the slices that its functions have there."""
+    if isinstance(timetable, SlicedLayout):
+        return timetable
+    sizes = zip(timetable.keys, timetable.sizes, strict=True)
+    return SlicedLayout(
+        tuple((key, Share(size.height, timetable.slices(key))) for key, size in sizes)
+    )
 
 
 def _profile(free: Iterable[int]) -> bytes:

@@ -6,7 +6,7 @@ from tests.support import oracle
 from tests.support.gpus import request, snapshot
 
 from gshare import bounds, layout, placement
-from gshare.layout import Verdicts
+from gshare.modes import RECT, Packer
 from gshare.placement import Placement
 from gshare.rectangles import GPU_RECTANGLE, Size
 
@@ -45,7 +45,7 @@ def test_bounds_never_reject_what_fits(sizes):
 @settings(max_examples=150, deadline=None)
 def test_every_layout_is_a_valid_timetable(sizes):
     """At no percent of the window are more than 100 percent of the SMs promised."""
-    arranged = layout.arrange({f"f{index}": size for index, size in enumerate(sizes)}, Verdicts())
+    arranged = Packer(RECT).arrange({f"f{index}": size for index, size in enumerate(sizes)})
 
     if arranged is not None:
         assert list(arranged.sizes) == sizes
@@ -69,10 +69,10 @@ def test_a_verdict_depends_on_the_multiset_alone(sizes, random):
 def test_arrivals_and_departures_keep_every_gpu_valid(steps, data):
     """After each step every timetable is valid, nobody is lost, and no one's size has changed."""
     gpus = {uuid: snapshot(uuid) for uuid in ("GPU-0", "GPU-1")}
-    verdicts, living = Verdicts(), {}
+    packer, living = Packer(RECT), {}
     for number, (size, leaves) in enumerate(steps):
         answer = placement.choose(
-            tuple(gpus.values()), request(f"f{number}", size.height, size.width), verdicts
+            tuple(gpus.values()), request(f"f{number}", size.height, size.width), packer
         )
         if isinstance(answer, Placement):
             gpus[answer.gpu_uuid] = answer.after
@@ -97,10 +97,10 @@ def test_arrivals_and_departures_keep_every_gpu_valid(steps, data):
 @settings(max_examples=100, deadline=None)
 def test_a_function_is_refused_only_where_no_gpu_has_a_free_rectangle(sizes):
     """A refusal never hides room that needs no new layout."""
-    gpu, verdicts = snapshot(), Verdicts()
+    gpu, packer = snapshot(), Packer(RECT)
     for number, size in enumerate(sizes):
         answer = placement.choose(
-            (gpu,), request(f"f{number}", size.height, size.width, memory=1), verdicts
+            (gpu,), request(f"f{number}", size.height, size.width, memory=1), packer
         )
         if isinstance(answer, Placement):
             gpu = answer.after

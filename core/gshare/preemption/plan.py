@@ -1,6 +1,6 @@
 """Chooses which pods of lower priority leave a GPU so that a pod of higher priority fits there.
 
-Idea. All victims stand on one GPU, since a rectangle lies on one. Pods that are leaving anyway
+Idea. All victims stand on one GPU, since a function runs on one. Pods that are leaving anyway
 count as gone. Where that is enough on some GPU, nobody is evicted: the pod waits. Else, on each
 GPU, the lowest level of priority is found up to which everyone would have to go, and among these
 pods the fewest that make room, of the least area, the youngest first.
@@ -22,10 +22,10 @@ is that one and the pod of priority 5.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from gshare.layout import Verdicts
 from gshare.ledger import Ground, PlacedPod
+from gshare.modes import RECT, Mode, Packer
 from gshare.placement import Request
 
 from .site import Budget, Demand, Plan, Site, Waiting
@@ -40,14 +40,14 @@ def plan(
     grounds: Iterable[Ground],
     demand: Demand,
     budgets: Sequence[Budget],
-    verdicts: Verdicts,
+    packer: Packer[Any],
     now_s: float,
 ) -> Plan | Waiting | None:
     """Return the cheapest plan, or that waiting is enough, or None where nothing helps.
 
     `now_s` is the time of day, as are the pods' grace periods.
     """
-    sites = [Site(ground, demand, budgets, verdicts, now_s) for ground in grounds]
+    sites = [Site(ground, demand, budgets, packer, now_s) for ground in grounds]
     for site in sites:
         if site.fits_without(()):
             return Waiting(site.ground.node, site.ground.snapshot.gpu.uuid)
@@ -63,15 +63,19 @@ def plan(
 
 
 def is_enough(
-    grounds: Iterable[Ground], request: Request, victims: Collection[str], now_s: float
+    grounds: Iterable[Ground],
+    request: Request,
+    victims: Collection[str],
+    now_s: float,
+    mode: Mode[Any] = RECT,
 ) -> bool:
     """Tell whether `request` fits one of `grounds` once `victims` (UIDs) are gone.
 
     For victims that somebody else has chosen, such as kube-scheduler for want of processors.
     """
-    demand, verdicts = Demand(request, 0), Verdicts()
+    demand, packer = Demand(request, 0), Packer(mode)
     return any(
-        Site(ground, demand, (), verdicts, now_s).fits_without(
+        Site(ground, demand, (), packer, now_s).fits_without(
             [pod for uid, pod in ground.pods.items() if uid in victims and pod.leaves_at_s is None]
         )
         for ground in grounds

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from gshare import placement
-from gshare.layout import Verdicts
 from gshare.ledger import Ground, PlacedPod
+from gshare.modes import Packer
 from gshare.placement import Placement, Request
 from gshare.rectangles import GPU_RECTANGLE
 from gshare.selectors import Selector
@@ -68,7 +68,7 @@ class Site:
     ground: Ground
     demand: Demand
     budgets: Sequence[Budget]
-    verdicts: Verdicts
+    packer: Packer[Any]
     now_s: float
     leaving: tuple[PlacedPod, ...] = field(init=False)
     checks: int = 0
@@ -121,7 +121,7 @@ class Site:
         self.checks += 1
         for pod in gone:
             snapshot = placement.release(snapshot, pod.uid)
-        answer = placement.choose((snapshot,), request, self.verdicts)
+        answer = placement.choose((snapshot,), request, self.packer)
         return isinstance(answer, Placement) and self._is_found_again(answer)
 
     def bound(self) -> tuple[int, int] | None:
@@ -141,4 +141,4 @@ class Site:
         return None
 
     def _is_found_again(self, answer: Placement) -> bool:
-        return self.verdicts.find_longer(sorted(answer.after.layout.sizes)) is not None
+        return self.packer.holds(answer.after.layout.sizes, search_longer=True)

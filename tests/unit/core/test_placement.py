@@ -3,19 +3,22 @@
 import itertools
 
 import pytest
+from tests.support import oracle
 from tests.support.gpus import GIB, PAPER, gpu, request, requests_for, snapshot
 
 from gshare import placement
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
+from gshare.modes import RECT, SLICED, Packer
 from gshare.placement import Placement, Refusal, Request, Snapshot
 from gshare.rectangles import GPU_RECTANGLE, Rectangle, Size
+from gshare.sliced import Share, SlicedLayout
 
 BERT = Rectangle(0, 0, 60, 50)
 HALF = Rectangle(0, 0, 50, 100)
 
 
 def choose(gpus: list[Snapshot], asked: Request) -> Placement | Refusal:
-    return placement.choose(gpus, asked, Verdicts())
+    return placement.choose(gpus, asked, Packer(RECT))
 
 
 def placed(gpus: list[Snapshot], asked: Request) -> Placement:
@@ -35,7 +38,7 @@ def test_a_function_goes_where_the_best_short_side_fit_leaves_least():
 
     answer = placed([loose, tight], request("c", sm=60, quota=50))
 
-    assert (answer.gpu_uuid, answer.rectangle) == ("tight", Rectangle(50, 0, 50, 60))
+    assert (answer.gpu_uuid, answer.pieces) == ("tight", (Rectangle(50, 0, 50, 60),))
     assert not answer.is_relaid
 
 
@@ -72,7 +75,7 @@ def test_a_gpu_is_laid_out_anew_before_an_unused_one_is_opened():
     assert answer.gpu_uuid == "stuck"
     assert answer.is_relaid
     assert answer.after.layout.keys == ("a", "b")
-    assert answer.after.layout.rectangle("b") == answer.rectangle
+    assert [piece.size for piece in answer.pieces] == [Size(60, 50)]
 
 
 def test_a_gpu_is_laid_out_anew_before_an_emptier_one_is_used():
@@ -196,13 +199,13 @@ def test_release_of_a_stranger_is_refused():
 
 
 def test_the_papers_functions_share_one_gpu_in_every_order_of_arrival():
-    verdicts = Verdicts()
+    packer = Packer(RECT)
     orders = set(itertools.permutations(PAPER))
 
     for order in orders:
         gpus = [snapshot("GPU-0"), snapshot("GPU-1")]
         for asked in requests_for(order):
-            answer = placement.choose(gpus, asked, verdicts)
+            answer = placement.choose(gpus, asked, packer)
             assert isinstance(answer, Placement)
             assert answer.gpu_uuid == "GPU-0"
             gpus[0] = answer.after
@@ -212,7 +215,7 @@ def test_the_papers_functions_share_one_gpu_in_every_order_of_arrival():
 
 def test_place_all_puts_the_papers_functions_on_one_gpu():
     plan = placement.place_all(
-        [snapshot("GPU-0"), snapshot("GPU-1")], requests_for(PAPER), Verdicts()
+        [snapshot("GPU-0"), snapshot("GPU-1")], requests_for(PAPER), Packer(RECT)
     )
 
     assert {answer.gpu_uuid for answer in plan.placements} == {"GPU-0"}
@@ -223,8 +226,8 @@ def test_place_all_puts_the_papers_functions_on_one_gpu():
 def test_place_all_does_not_depend_on_the_order_of_requests():
     asked = requests_for((Size(60, 50), Size(40, 12), Size(70, 60), Size(40, 24)))
 
-    forward = placement.place_all([snapshot()], asked, Verdicts())
-    backward = placement.place_all([snapshot()], asked[::-1], Verdicts())
+    forward = placement.place_all([snapshot()], asked, Packer(RECT))
+    backward = placement.place_all([snapshot()], asked[::-1], Packer(RECT))
 
     assert forward == backward
 
@@ -232,7 +235,53 @@ def test_place_all_does_not_depend_on_the_order_of_requests():
 def test_place_all_refuses_what_does_not_fit_and_places_the_rest():
     asked = [request("large", 100, 80), request("larger", 100, 90), request("small", 100, 10)]
 
-    plan = placement.place_all([snapshot()], asked, Verdicts())
+    plan = placement.place_all([snapshot()], asked, Packer(RECT))
 
     assert [refusal.request.key for refusal in plan.refusals] == ["large"]
     assert plan.gpus[0].layout.keys == ("larger", "small")
+
+
+PAIRWISE = (Size(60, 50), Size(60, 50), Size(80, 50))
+
+
+def test_slices_hold_what_no_rectangles_hold():
+    asked = requests_for(PAIRWISE)
+
+    rect = placement.place_all([snapshot()], asked, Packer(RECT))
+    plan = placement.place_all([Snapshot(gpu(), SLICED.empty)], asked, Packer(SLICED))
+
+    assert len(rect.refusals) == 1
+    assert plan.refusals == ()
+    assert plan.gpus[0].layout.used_area == GPU_RECTANGLE.area
+    assert oracle.violations(plan.gpus[0].layout) == []
+
+
+def test_all_pieces_of_a_sliced_function_are_told():
+    standing = SlicedLayout((("a", Share(60, ((20, 20), (60, 20)))),))
+    before = Snapshot(gpu(), standing, (("a", GIB),))
+
+    answer = placement.choose([before], request("b", sm=50, quota=50), Packer(SLICED))
+
+    assert isinstance(answer, Placement)
+    assert sum(piece.width for piece in answer.pieces) == 50
+    assert {piece.height for piece in answer.pieces} == {50}
+
+
+def test_others_that_get_other_slices_are_told_of():
+    scattered = tuple((10 * start, 5) for start in range(8))
+    before = Snapshot(gpu(), SlicedLayout((("a", Share(60, scattered)),)), (("a", GIB),))
+
+    answer = placement.choose([before], request("b", sm=50, quota=60), Packer(SLICED))
+
+    assert isinstance(answer, Placement)
+    assert answer.is_relaid
+    assert answer.after.layout.slices("a") != scattered
+
+
+def test_a_refusal_in_slices_names_what_is_free_of_the_window():
+    before = Snapshot(gpu(), SlicedLayout((("a", Share(60, ((20, 20), (60, 20)))),)), (("a", GIB),))
+
+    answer = placement.choose([before], request("b", sm=50, quota=70), Packer(SLICED))
+
+    assert isinstance(answer, Refusal)
+    assert "100 % of the SMs for 60 % of the time" in answer.text

@@ -3,6 +3,7 @@
 from gshare import layout
 from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod
+from gshare.modes import RECT, Packer
 from gshare.placement import Gpu, Request, Snapshot
 from gshare.preemption import Budget, Demand, Plan, Waiting, plan
 from gshare.rectangles import Size
@@ -28,7 +29,7 @@ def pod(name, quota, sm, priority=0, **changes):
 
 def ground(*pods, node="a", uuid="GPU-0", units_free=PLENTY, memory_bytes=16 * GIB):
     sizes = {each.uid: each.placement.size for each in pods}
-    arranged = layout.arrange(sizes, layout.Verdicts())
+    arranged = Packer(RECT).arrange(sizes)
     assert arranged is not None
     memory = tuple((key, GIB) for key in arranged.keys)
     snapshot = Snapshot(Gpu(uuid, memory_bytes, 80), arranged, memory)
@@ -45,7 +46,7 @@ def evicted(answer):
 
 
 def decide(grounds, request, priority=10, budgets=()):
-    return plan(grounds, Demand(request, priority), budgets, layout.Verdicts(), now_s=NOW_S)
+    return plan(grounds, Demand(request, priority), budgets, Packer(RECT), now_s=NOW_S)
 
 
 EXAMPLE = (pod("wide", 60, 100), pod("low", 40, 50), pod("high", 40, 50, priority=5))

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from gshare import shortage
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
+from gshare.modes import RECT, Packer
 from gshare.placement import Gpu, Request, Snapshot
 from gshare.rectangles import Rectangle
 
@@ -18,12 +19,12 @@ def asking(sm, quota, memory=2**30):
 
 
 def text(gpu, request):
-    found = shortage.of(gpu, request, Verdicts())
+    found = shortage.of(gpu, request, Packer(RECT))
     return found.text if found else ""
 
 
 def test_a_gpu_with_room_lacks_nothing():
-    assert shortage.of(HALF, asking(100, 40), Verdicts()) is None
+    assert shortage.of(HALF, asking(100, 40), Packer(RECT)) is None
 
 
 def test_a_gpu_that_has_room_by_a_new_layout_lacks_nothing():
@@ -31,7 +32,7 @@ def test_a_gpu_that_has_room_by_a_new_layout_lacks_nothing():
     split = Snapshot(GPU, Layout(places), (("a", 2**30), ("b", 2**30)))
 
     assert not split.layout.space.fits(asking(50, 80).size)
-    assert shortage.of(split, asking(50, 80), Verdicts()) is None
+    assert shortage.of(split, asking(50, 80), Packer(RECT)) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_names_all_that_is_missing():
 def test_a_nearer_gpu_is_less_distant():
     far = Snapshot(GPU, Layout((("a", Rectangle(0, 0, 90, 100)),)), (("a", 1),))
     request = asking(100, 50)
-    near, further = (shortage.of(gpu, request, Verdicts()) for gpu in (HALF, far))
+    near, further = (shortage.of(gpu, request, Packer(RECT)) for gpu in (HALF, far))
 
     assert near
     assert further

@@ -20,7 +20,10 @@ class Settings:
     state_dir: Path = STATE_DIR
     """Holds everything the cluster keeps; it is removed with the cluster."""
     nodes: int = 1
-    """Number of real kubelets; each offers the whole machine's processors and memory."""
+    """Number of real kubelets; each offers the whole machine's processors and memory.
+
+    None is a control plane alone, for nodes that only its API knows.
+    """
     gshare: bool = True
     """Whether the scheduler asks gshare's extender, which then runs beside it."""
     controllers: tuple[str, ...] = ("*",)
@@ -32,8 +35,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if not 1 <= self.nodes <= _MOST_NODES:
-            raise ClusterError(f"nodes is {self.nodes}; it must be 1 to {_MOST_NODES}")
+        if not 0 <= self.nodes <= _MOST_NODES:
+            raise ClusterError(f"nodes is {self.nodes}; it must be 0 to {_MOST_NODES}")
         folder = str(self.state_dir.resolve())
         for hidden in _HIDDEN:
             if folder == hidden or folder.startswith(hidden + "/"):

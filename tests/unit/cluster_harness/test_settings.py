@@ -20,8 +20,8 @@ def test_all_addresses_of_a_cluster_are_in_its_range():
     assert ipaddress.ip_address(found.kubernetes_service) in ipaddress.ip_network(found.services)
 
 
-@pytest.mark.parametrize("nodes", [0, 10])
-def test_a_cluster_has_one_to_nine_nodes(nodes):
+@pytest.mark.parametrize("nodes", [-1, 10])
+def test_a_cluster_has_none_to_nine_nodes(nodes):
     with pytest.raises(ClusterError, match=f"nodes is {nodes}"):
         Settings(nodes=nodes)
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from gshare import names, units
 from gshare.errors import InputError
+from gshare.modes import MODES
 
-from . import demo, observing, output, run, up
+from . import defragging, demo, observing, output, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
@@ -53,6 +54,16 @@ WindowMs = Annotated[
 ]
 
 
+HowShared = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="HOW",
+        help="How functions share a GPU: rect (default), or sliced, which packs more of them.",
+    ),
+]
+
+
 @app.command("up")
 def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Kubernetes YAML files.")],
@@ -76,6 +87,7 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         Path | None, typer.Option(metavar="FILE", help="Write what was delivered as JSON.")
     ] = None,
     watch: Watching = False,  # noqa: FBT002 (typer's form)
+    mode: HowShared = None,
 ) -> None:
     """Run Deployments and Services from files until Ctrl-C.
 
@@ -83,7 +95,8 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     declared containerPort becomes a free local port in PORT, a Service one local port over all
     ready replicas.
     """
-    settings = _settings(gpus, profile, time_scale, window_ms, simulated=simulated)
+    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode))
+    settings = _settings(chosen, window_ms)
     _check_seconds({"--grace": grace, "--duration": duration, "--ready-timeout": ready_timeout})
     options = up.UpOptions(
         files=tuple(files),
@@ -116,21 +129,24 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         str,
         typer.Option(metavar="HOW", help="How its calls are held: by a preload, or a shim driver."),
     ] = names.HOOK_PRELOAD,
+    mode: HowShared = None,
 ) -> None:
     """Run one command in its rectangle of a GPU; its exit code becomes ours."""
+    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode))
     options = run.RunOptions(
         command=tuple(command),
         sm_percent=_percent("--sm", sm),
         quota_request_percent=_percent("--quota", quota),
         quota_limit_percent=_limit(quota_limit, quota),
         memory_bytes=None if gpu_mem is None else _memory(gpu_mem),
-        settings=_settings(gpus, profile, time_scale, window_ms, simulated=simulated),
+        settings=_settings(chosen, window_ms),
         hook=_hook(hook),
     )
     raise typer.Exit(run.run(options, output.error_console()))
 
 
 observing.register(app)
+app.command("defrag")(defragging.defrag_command)
 app.command("demo")(demo.demo)
 app.command("version")(observing.version_command)
 
@@ -141,24 +157,25 @@ def _check_seconds(given: Mapping[str, float | None]) -> None:
             raise InputError("command line", option, value, "must be a number of seconds from 0")
 
 
-def _settings(
-    gpus: int | None,
-    profile: str | None,
-    time_scale: int | None,
-    window_ms: int,
-    *,
-    simulated: bool,
-) -> SessionSettings:
-    given = {"--gpus": gpus, "--time-scale": time_scale, "--window-ms": window_ms}
+def _settings(chosen: GpuSettings, window_ms: int) -> SessionSettings:
+    given = {
+        "--gpus": chosen.count,
+        "--time-scale": chosen.time_scale,
+        "--window-ms": window_ms,
+    }
     for option, value in given.items():
         if value is not None and value < 1:
             raise InputError("command line", option, value, "must be at least 1")
-    if window_ms * (time_scale or 1) > LONGEST_WINDOW_MS:
+    if window_ms * (chosen.time_scale or 1) > LONGEST_WINDOW_MS:
         problem = f"must be at most {LONGEST_WINDOW_MS} with the time scale"
         raise InputError("command line", "--window-ms", window_ms, problem)
-    return SessionSettings(
-        gpus=GpuSettings(simulated or None, gpus, profile, time_scale), window_ms=window_ms
-    )
+    return SessionSettings(gpus=chosen, window_ms=window_ms)
+
+
+def _mode(text: str | None) -> str | None:
+    if text is not None and text not in MODES:
+        raise InputError("command line", "--mode", text, f"must be {' or '.join(MODES)}")
+    return text
 
 
 def _percent(option: str, value: int) -> int:

@@ -14,7 +14,7 @@ from .cluster_metrics import Got, PodKey
 from .cluster_state import ClusterView, cluster_view
 
 MEASURED_S: Final = 1.0
-_NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 _ALLOWING: Final = "ask for the ClusterRole gshare-viewer, or for these verbs"
 
 
@@ -100,4 +100,4 @@ def _nodes(api: ApiServer) -> list[Node]:
 
 def _pods(api: ApiServer, namespace: str | None) -> list[Pod]:
     path = "/api/v1/pods" if namespace is None else f"/api/v1/namespaces/{namespace}/pods"
-    return list_all(api, path, Pod, _NOT_OVER).items
+    return list_all(api, path, Pod, NOT_OVER).items

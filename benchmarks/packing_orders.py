@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gshare import packing, placement
-from gshare.layout import Verdicts
+from gshare.modes import RECT, Packer
 from gshare.placement import Gpu, Placement, Request, Snapshot
 from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size
 from gshare.runtime.report import Claim, Report
@@ -62,9 +62,9 @@ def arrival_order_cases() -> list[dict[str, object]]:
         }
         for rule in packing.RULES
     ]
-    verdicts = Verdicts()
+    packer = Packer(RECT)
     started = time.perf_counter()
-    held = sum(fits_by_layout(order, verdicts) for order in orders)
+    held = sum(fits_by_layout(order, packer) for order in orders)
     each_us = (time.perf_counter() - started) / (len(orders) * len(PAPER)) * 1e6
     cases.append(
         {
@@ -123,11 +123,11 @@ def fits_online(sizes: Iterable[Size], rule: str) -> bool:
     return True
 
 
-def fits_by_layout(sizes: Iterable[Size], verdicts: Verdicts) -> bool:
+def fits_by_layout(sizes: Iterable[Size], packer: Packer) -> bool:
     """Tell whether gshare holds `sizes` on one GPU, arriving one by one."""
     gpu = empty_gpu(0)
     for key, size in enumerate(sizes):
-        answer = placement.choose((gpu,), request(key, size), verdicts)
+        answer = placement.choose((gpu,), request(key, size), packer)
         if not isinstance(answer, Placement):
             return False
         gpu = answer.after
@@ -179,9 +179,9 @@ def fill_online(mix: Mix, draw: random.Random) -> float:
 def fill_by_layout(mix: Mix, draw: random.Random) -> float:
     """Return the percent of the area in use when gshare first refuses."""
     gpus = {f"GPU-{index}": empty_gpu(index) for index in range(STREAM_GPUS)}
-    verdicts = Verdicts()
+    packer = Packer(RECT)
     for key in itertools.count():
-        answer = placement.choose(tuple(gpus.values()), request(key, mix(draw)), verdicts)
+        answer = placement.choose(tuple(gpus.values()), request(key, mix(draw)), packer)
         if not isinstance(answer, Placement):
             break
         gpus[answer.gpu_uuid] = answer.after

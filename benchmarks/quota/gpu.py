@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from gshare import names
-from gshare.layout import Verdicts, arrange
 from gshare.lease import limits_of
+from gshare.modes import RECT, Packer
 from gshare.rectangles import Size
 from gshare.runtime import leases, processes, tokend
 from gshare.runtime.native import Native
@@ -99,7 +99,7 @@ class BenchGpu:
         """Return the leases, laid out as gshare lays them out."""
         clients = self.case.clients
         sizes = {each.name: Size(each.quota_percent, each.sm_percent) for each in clients}
-        layout = arrange(sizes, Verdicts(), search_longer=True)
+        layout = Packer(RECT).arrange(sizes, search_longer=True)
         if layout is None:
             raise BenchError(f"{self.case.name}: its leases do not fit one GPU")
         return [

@@ -143,6 +143,17 @@ class Layout:
         self.rectangle(key)
         return Layout(tuple(place for place in self.places if place[0] != key))
 
+    def narrowed(self, key: str, width: int) -> "Layout":
+        """Return the layout with a smaller quota of `key`, in the corner where it lies."""
+        at = self.rectangle(key)
+        narrow = Rectangle(at.x, at.y, width, at.height)
+        return Layout(tuple((k, narrow if k == key else place) for k, place in self.places))
+
+    def renamed(self, key: str, name: str) -> "Layout":
+        """Return the layout with `name` in the place of `key`; KeyError if that is not here."""
+        self.rectangle(key)
+        return Layout(tuple((name if k == key else k, place) for k, place in self.places))
+
 
 Places = tuple[Rectangle, ...] | None
 Answers = OrderedDict[tuple[Size, ...], Places]

@@ -55,6 +55,12 @@ class Timetable(Protocol):
     def without(self, key: str) -> Self:
         """Return the timetable after `key` has left, the others in place."""
 
+    def narrowed(self, key: str, width: int) -> Self:
+        """Return the timetable with a smaller quota of `key`, where the larger one began."""
+
+    def renamed(self, key: str, name: str) -> Self:
+        """Return the timetable with `name` in the place of `key`."""
+
 
 A = TypeVar("A")
 """What a search answers for one function: a rectangle, or slices."""
@@ -97,12 +103,15 @@ MODES: Final[Mapping[str, Mode[Any]]] = MappingProxyType({"rect": RECT, "sliced"
 
 
 @dataclass(slots=True)
-class Packer(Generic[A]):
-    """Answers for whole sets in one mode, and keeps the `capacity` answers used most recently."""
+class Packer:
+    """Answers for whole sets in one mode, and keeps the `capacity` answers used most recently.
 
-    mode: Mode[A]
+    What an answer is made of stays between the mode's own functions, hence `Any`.
+    """
+
+    mode: Mode[Any]
     capacity: int = 4096
-    _answers: OrderedDict[tuple[bool, tuple[Size, ...]], tuple[A, ...] | None] = field(
+    _answers: OrderedDict[tuple[bool, tuple[Size, ...]], tuple[Any, ...] | None] = field(
         default_factory=OrderedDict
     )
 
@@ -141,7 +150,7 @@ class Packer(Generic[A]):
             return kept
         return self.arrange(sizes) or beside(kept, sizes)
 
-    def _find(self, sizes: tuple[Size, ...], *, search_longer: bool) -> tuple[A, ...] | None:
+    def _find(self, sizes: tuple[Size, ...], *, search_longer: bool) -> tuple[Any, ...] | None:
         found = self._remembered(sizes, self.mode.find, is_longer=False)
         if found is None and search_longer:
             return self._remembered(sizes, self.mode.find_longer, is_longer=True)
@@ -150,10 +159,10 @@ class Packer(Generic[A]):
     def _remembered(
         self,
         sizes: tuple[Size, ...],
-        search: Callable[[Sequence[Size]], tuple[A, ...] | None],
+        search: Callable[[Sequence[Size]], tuple[Any, ...] | None],
         *,
         is_longer: bool,
-    ) -> tuple[A, ...] | None:
+    ) -> tuple[Any, ...] | None:
         key = (is_longer, sizes)
         if key in self._answers:
             self._answers.move_to_end(key)
@@ -162,6 +171,37 @@ class Packer(Generic[A]):
         if len(self._answers) > self.capacity:
             self._answers.popitem(last=False)
         return found
+
+
+@dataclass(slots=True)
+class Settler:
+    """Lays out what a node was told to hold: in rectangles if they hold it, else in slices.
+
+    So a node needs to know nothing of the mode in which its pods were placed.
+    """
+
+    _rect: Packer = field(default_factory=lambda: Packer(RECT))
+    _sliced: Packer = field(default_factory=lambda: Packer(SLICED))
+
+    def settled(self, before: Timetable, sizes: Mapping[str, Size]) -> Timetable | None:
+        """Return a timetable of exactly `sizes`, or None where neither mode finds one.
+
+        Nobody moves where all have their places in `before`. Slices are tried before the longer
+        search for rectangles.
+        """
+        kept = remaining(before, sizes)
+        if len(kept.keys) == len(sizes):
+            return kept
+        return (
+            self._rect.settled_soon(before, sizes)
+            or self._sliced.settled_soon(before, sizes)
+            or self._rect.arrange(sizes, search_longer=True)
+            or self._sliced.arrange(sizes, search_longer=True)
+        )
+
+    def packer_of(self, timetable: Timetable) -> Packer:
+        """Return the packer of the mode in which a GPU lies now."""
+        return self._rect if isinstance(timetable, Layout) else self._sliced
 
 
 def remaining(before: Timetable, sizes: Mapping[str, Size]) -> Timetable:

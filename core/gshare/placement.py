@@ -18,7 +18,7 @@ Everything is deterministic: the same snapshot and request give the same answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from gshare import modes, units
 from gshare.layout import Layout
@@ -129,7 +129,7 @@ class Plan:
     refusals: tuple[Refusal, ...]
 
 
-def choose(gpus: Sequence[Snapshot], request: Request, packer: Packer[Any]) -> Placement | Refusal:
+def choose(gpus: Sequence[Snapshot], request: Request, packer: Packer) -> Placement | Refusal:
     """Return the best place for `request` on `gpus`, or a refusal. ValueError if it has one."""
     if any(request.key in gpu.layout.keys for gpu in gpus):
         raise ValueError(f"{request.key} is placed already")
@@ -148,7 +148,7 @@ def choose(gpus: Sequence[Snapshot], request: Request, packer: Packer[Any]) -> P
     )
 
 
-def place_all(gpus: Sequence[Snapshot], requests: Iterable[Request], packer: Packer[Any]) -> Plan:
+def place_all(gpus: Sequence[Snapshot], requests: Iterable[Request], packer: Packer) -> Plan:
     """Place every request that finds room, largest area first, which packs best.
 
     Equal sizes go in the order of their keys, so the order of `requests` does not matter.
@@ -219,7 +219,7 @@ def _put(gpu: Snapshot, request: Request) -> Placement | None:
     return _placement(gpu, larger, request, is_relaid=is_relaid)
 
 
-def _lay_out_anew(gpu: Snapshot, request: Request, packer: Packer[Any]) -> Placement | None:
+def _lay_out_anew(gpu: Snapshot, request: Request, packer: Packer) -> Placement | None:
     arranged = packer.arrange(modes.sizes_of(gpu.layout) | {request.key: request.size})
     if arranged is None:
         return None

@@ -6,7 +6,6 @@ the request there, as the others lie or by a new layout.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from gshare import placement
 from gshare.modes import Packer
@@ -56,7 +55,7 @@ class Shortage:
         return "; ".join(lacks)
 
 
-def of(gpu: Snapshot, request: Request, packer: Packer[Any]) -> Shortage | None:
+def of(gpu: Snapshot, request: Request, packer: Packer) -> Shortage | None:
     """Return what `gpu` lacks for `request`; None where it has room."""
     shortage = Shortage(
         gpu=gpu,
@@ -69,7 +68,7 @@ def of(gpu: Snapshot, request: Request, packer: Packer[Any]) -> Shortage | None:
     return shortage if shortage.text else None
 
 
-def _has_room(gpu: Snapshot, request: Request, packer: Packer[Any]) -> bool:
+def _has_room(gpu: Snapshot, request: Request, packer: Packer) -> bool:
     if gpu.layout.beside(request.key, request.size) is not None:
         return True
     return packer.holds([*gpu.layout.sizes, request.size])

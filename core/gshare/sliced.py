@@ -141,6 +141,25 @@ class SlicedLayout:
         self.slices(key)
         return replace(self, shares=tuple(share for share in self.shares if share[0] != key))
 
+    def narrowed(self, key: str, width: int) -> "SlicedLayout":
+        """Return the layout with a smaller quota of `key`, of its first slices."""
+        kept: list[Slice] = []
+        for start, wide in self.slices(key):
+            if width:
+                kept.append((start, min(wide, width)))
+                width -= kept[-1][1]
+        return SlicedLayout(
+            tuple(
+                (k, Share(share.height, tuple(kept)) if k == key else share)
+                for k, share in self.shares
+            )
+        )
+
+    def renamed(self, key: str, name: str) -> "SlicedLayout":
+        """Return the layout with `name` in the place of `key`; KeyError if that is not here."""
+        self.slices(key)
+        return SlicedLayout(tuple((name if k == key else k, share) for k, share in self.shares))
+
     def _tightest(self, size: Size) -> set[int]:
         """Return the percents of the window that `size` gets, of those with least SMs free.
 

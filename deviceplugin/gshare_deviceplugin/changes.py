@@ -4,16 +4,17 @@ The rule is `gshare.terms`; here is what a node knows for it. A GPU has room for
 where some layout holds it beside all other leases and the pods that are bound to it and have not
 started, found from the sizes alone, as the extender will look for it. Of those that fit, the layout
 is taken in which the others keep their places. A smaller rectangle stays in the corner of the old
-one, so that nobody moves.
+one, so that nobody moves. A GPU that lies in rectangles grows in rectangles, and only one that lies
+in slices in slices: an extender that knows only rectangles must find room for the larger one too.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gshare import layout, terms
+from gshare import modes, terms
 from gshare.annotations import NodeGpu, PodPlacement, Standing
-from gshare.layout import Layout, Verdicts
-from gshare.rectangles import Rectangle, Size
+from gshare.modes import Packer, Timetable
+from gshare.rectangles import Size
 from gshare.terms import Refused, Room
 
 from .lease import Lease
@@ -37,8 +38,9 @@ class Beside:
     gpu: NodeGpu
     leases: Sequence[Lease]
     bound: Mapping[str, PodPlacement]
-    layout: Layout
-    verdicts: Verdicts
+    layout: Timetable
+    packer: Packer
+    """Of the mode in which `layout` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Changed:
     """
 
     lease: Lease
-    layout: Layout
+    layout: Timetable
     refusals: tuple[Refused, ...] = ()
     is_open: bool = False
 
@@ -106,33 +108,30 @@ def _judged(held: Lease, wish: Wish, unjudged: frozenset[str]) -> Mapping[str, s
     return {key: text for key, text in wish.texts.items() if key not in unjudged} | before
 
 
-def _layout(held: Lease, quota: int, beside: Beside) -> Layout:
+def _layout(held: Lease, quota: int, beside: Beside) -> Timetable:
     if quota == held.quota_request_percent:
         return beside.layout
     if quota < held.quota_request_percent:
         return _smaller(held, quota, beside)
     sizes = {each.lease_id: each.size for each in beside.leases} | _sized(held, quota)
-    return layout.remaining(_larger(held, quota, beside) or beside.layout, sizes)
+    return modes.remaining(_larger(held, quota, beside) or beside.layout, sizes)
 
 
-def _smaller(held: Lease, quota: int, beside: Beside) -> Layout:
-    places = dict(beside.layout.places)
-    if held.lease_id not in places or places[held.lease_id].size != held.size:
+def _smaller(held: Lease, quota: int, beside: Beside) -> Timetable:
+    if modes.sizes_of(beside.layout).get(held.lease_id) != held.size:
         return beside.layout  # not settled yet, which will find it a place
-    at = places[held.lease_id]
-    place = Rectangle(at.x, at.y, quota, held.sm_percent)
-    return beside.layout.without(held.lease_id).adding(held.lease_id, place)
+    return beside.layout.narrowed(held.lease_id, quota)
 
 
-def _larger(held: Lease, quota: int, beside: Beside) -> Layout | None:
+def _larger(held: Lease, quota: int, beside: Beside) -> Timetable | None:
     """Return the layout of all with a larger `held`, bound pods included; None without room."""
     sizes = {each.lease_id: each.size for each in beside.leases}
     sizes |= {uid: each.size for uid, each in beside.bound.items()}
     sizes |= _sized(held, quota)
-    if beside.verdicts.find_longer(sorted(sizes.values())) is None:
+    if not beside.packer.holds(sizes.values(), search_longer=True):
         return None
-    kept = layout.remaining(beside.layout, sizes)
-    return layout.beside(kept, sizes) or layout.settled(kept, sizes, beside.verdicts)
+    kept = modes.remaining(beside.layout, sizes)
+    return modes.beside(kept, sizes) or beside.packer.settled(kept, sizes)
 
 
 def _sized(held: Lease, quota: int) -> dict[str, Size]:

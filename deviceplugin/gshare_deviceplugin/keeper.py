@@ -28,11 +28,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gshare import layout, names
+from gshare import modes, names
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import GshareError
-from gshare.layout import Layout, Verdicts
 from gshare.lease import limits_of
+from gshare.modes import Settler, Timetable
 from gshare.runtime import leases
 from gshare.wire import Limits
 
@@ -70,7 +70,7 @@ class Keeper:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._records = Records(ground.state)
-        self._verdicts = Verdicts()
+        self._settler = Settler()
         self._lock = threading.Lock()
         self._gpu_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._specs: dict[str, str] = {}  # digest -> lease id of the spec we wrote; under _lock
@@ -107,7 +107,7 @@ class Keeper:
             fresh = replace(fresh, libraries=self._ground.libraries.digest, hook=hook)
             before = self._records.layout(gpu.uuid)
             before = _renamed(before, {e.lease_id for e in replaced}, fresh)
-            arranged = lease.admit(fresh, others, gpu, before, self._verdicts)
+            arranged = lease.admit(fresh, others, gpu, before, self._settler)
             if isinstance(arranged, Refusal):
                 return arranged
             self._records.write_layout(gpu.uuid, arranged)
@@ -146,12 +146,13 @@ class Keeper:
             if gpu is None or known.get(held.digest) != held:
                 return None
             started = {each.pod_uid for each in known.values()}
+            lies = self._records.layout(uuid)
             beside = Beside(
                 gpu,
                 [e for e in known.values() if e.gpu_uuid == uuid and e.digest != held.digest],
                 {u: e for u, e in placed.items() if e.gpu_uuid == uuid and u not in started},
-                self._records.layout(uuid),
-                self._verdicts,
+                lies,
+                self._settler.packer_of(lies),
             )
             changed = changes.judge(held, wish, beside, used_bytes)
             if changed.layout != beside.layout:
@@ -219,7 +220,7 @@ class Keeper:
         held = [each for each in self._records.leases().values() if each.gpu_uuid == uuid]
         written = self._records.layout(uuid)
         sizes = {each.lease_id: each.size for each in held}
-        arranged = layout.settled(written, sizes, self._verdicts)
+        arranged = self._settler.settled(written, sizes)
         if arranged is None:
             raise GshareError(f"the leases on {uuid} fit no layout: {sorted(sizes)}")
         if arranged != written:
@@ -259,9 +260,9 @@ def _succeeds(wanted: Lease, earlier: Lease) -> bool:
     return wanted.digest == earlier.digest or wanted.pod_uid == earlier.pod_uid
 
 
-def _renamed(before: Layout, earlier: Collection[str], fresh: Lease) -> Layout:
+def _renamed(before: Timetable, earlier: Collection[str], fresh: Lease) -> Timetable:
     """Return the layout with `fresh` in the place of its predecessor, so that nothing moves."""
-    for key, place in before.places:
-        if key in earlier and place.size == fresh.size:
-            return before.without(key).adding(fresh.lease_id, place)
+    for key, size in modes.sizes_of(before).items():
+        if key in earlier and size == fresh.size:
+            return before.renamed(key, fresh.lease_id)
     return before

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gshare import layout, names, terms, units
+from gshare import names, terms, units
 from gshare.annotations import NodeGpu, PodPlacement, Standing, Terms, decode_placement
 from gshare.errors import InputError
-from gshare.layout import Layout, Verdicts
+from gshare.modes import Settler, Timetable
 from gshare.rectangles import Size
 from gshare.workload import pods
 from gshare.workload.values import Shape
@@ -154,8 +154,8 @@ def judge(
 
 
 def admit(
-    wanted: Lease, held: Sequence[Lease], gpu: NodeGpu, before: Layout, verdicts: Verdicts
-) -> Layout | Refusal:
+    wanted: Lease, held: Sequence[Lease], gpu: NodeGpu, before: Timetable, settler: Settler
+) -> Timetable | Refusal:
     """Return the layout of `gpu` with `wanted` beside `held`, or why it does not hold them all."""
     together = (*held, wanted)
     if len(together) > gpu.max_clients:
@@ -165,7 +165,7 @@ def admit(
         left = units.memory_text(max(0, free))
         asked = units.memory_text(wanted.memory_bytes)
         return _full(wanted, f"has {left} of memory left where {asked} were placed")
-    arranged = layout.settled(before, {each.lease_id: each.size for each in together}, verdicts)
+    arranged = settler.settled(before, {each.lease_id: each.size for each in together})
     if arranged is None:
         return _full(wanted, f"has no layout for it beside {len(held)} others")
     return arranged

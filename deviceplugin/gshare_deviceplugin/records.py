@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gshare.layout import Layout
+from gshare.modes import Timetable
 from gshare.runtime import layouts
 from gshare.runtime.state import write_atomically
 
@@ -64,15 +65,15 @@ class Records:
         """End a lease; safe to repeat."""
         (self._folder / f"{digest}.json").unlink(missing_ok=True)
 
-    def layout(self, uuid: str) -> Layout:
+    def layout(self, uuid: str) -> Timetable:
         """Return the layout last written for a GPU; empty where there is none that can be read."""
         try:
             return layouts.read(self.gpu(uuid))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             _log.warning("event=layout_unreadable gpu=%s error=%r", uuid, str(error))
             return Layout()
 
-    def write_layout(self, uuid: str, layout: Layout) -> None:
+    def write_layout(self, uuid: str, layout: Timetable) -> None:
         """Write where the leases of a GPU lie."""
         layouts.write(self.gpu(uuid), layout)
 

@@ -16,8 +16,9 @@ from tests.support.gpu_pods import GIB, GPU, node_gpu
 
 from gshare import layout, terms
 from gshare.annotations import PodPlacement, Standing
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
 from gshare.lease import limits_of
+from gshare.modes import Settler
 from gshare.terms import LIMIT, MEMORY, REQUEST
 from gshare_deviceplugin import changes, lease
 from gshare_deviceplugin.changes import Beside, Wish
@@ -37,7 +38,7 @@ class TermsMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.verdicts = Verdicts()
+        self.settler = Settler()
         self.layout = Layout()
         self.placed: dict[str, PodPlacement] = {}
         self.texts: dict[str, dict[str, str]] = {}
@@ -59,7 +60,7 @@ class TermsMachine(RuleBasedStateMachine):
         memory = gib * GIB
         wanted = Lease(uid, uid, owner, uid, "f", 1, GPU, sm, quota, 100, memory, asked={})
         others = list(self.leases.values())
-        arranged = lease.admit(wanted, others, CARD, self.layout, self.verdicts)
+        arranged = lease.admit(wanted, others, CARD, self.layout, self.settler)
         if isinstance(arranged, Refusal):
             return
         self.layout, self.leases[uid] = arranged, wanted
@@ -158,7 +159,7 @@ class TermsMachine(RuleBasedStateMachine):
 
     def _beside(self, uid: str) -> Beside:
         others = [replace(each) for key, each in self.leases.items() if key != uid]
-        return Beside(CARD, others, {}, self.layout, self.verdicts)
+        return Beside(CARD, others, {}, self.layout, self.settler.packer_of(self.layout))
 
     def _sizes(self) -> dict[str, object]:
         return {uid: each.size for uid, each in self.leases.items()}

@@ -40,7 +40,7 @@ def plan(
     grounds: Iterable[Ground],
     demand: Demand,
     budgets: Sequence[Budget],
-    packer: Packer[Any],
+    packer: Packer,
     now_s: float,
 ) -> Plan | Waiting | None:
     """Return the cheapest plan, or that waiting is enough, or None where nothing helps.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from gshare import placement
 from gshare.ledger import Ground, PlacedPod
@@ -68,7 +68,7 @@ class Site:
     ground: Ground
     demand: Demand
     budgets: Sequence[Budget]
-    packer: Packer[Any]
+    packer: Packer
     now_s: float
     leaving: tuple[PlacedPod, ...] = field(init=False)
     checks: int = 0

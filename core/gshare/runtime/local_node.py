@@ -18,11 +18,12 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from gshare import layout, placement
+from gshare import placement
 from gshare.errors import GshareError
 from gshare.lease import limits_of
+from gshare.modes import RECT, Mode, Packer, Timetable
 from gshare.rectangles import Size
 from gshare.wire import Limits
 
@@ -97,13 +98,14 @@ class LocalNode:
         gpus: Sequence[placement.Gpu],
         token_daemons: TokenDaemons,
         window_us: int,
+        mode: Mode[Any] = RECT,
     ) -> None:
         self._state = state
         self._run = run
         self._gpus = {gpu.uuid: gpu for gpu in gpus}
         self._daemons = token_daemons
         self._window_us = window_us
-        self._verdicts = layout.Verdicts()
+        self._packer = Packer(mode)
 
     @property
     def held(self) -> tuple[LeaseRecord, ...]:
@@ -121,7 +123,7 @@ class LocalNode:
             live = live_leases(self._state)
             keys = _keys_for(demands, {lease.lease_id for lease in live})
             requests = [each.request(key) for key, each in keys.items()]
-            plan = placement.place_all(self._snapshots(live), requests, self._verdicts)
+            plan = placement.place_all(self._snapshots(live), requests, self._packer)
             refused = tuple(Refused(keys[each.request.key], each.text) for each in plan.refusals)
             if whole and refused:
                 return Admission((), refused)
@@ -152,12 +154,12 @@ class LocalNode:
         identity = processes.ProcessIdentity.of(pid) if pid else None
         self._run.started(lease_id, identity)
 
-    def layouts(self) -> dict[str, layout.Layout]:
+    def layouts(self) -> dict[str, Timetable]:
         """Return the layout of every GPU, by UUID."""
         with self._state.locked():
             return self._layouts()
 
-    def _layouts(self) -> dict[str, layout.Layout]:
+    def _layouts(self) -> dict[str, Timetable]:
         snapshots = self._snapshots(live_leases(self._state))
         return {snapshot.gpu.uuid: snapshot.layout for snapshot in snapshots}
 
@@ -167,7 +169,7 @@ class LocalNode:
                 gpu,
                 [lease for lease in live if lease.gpu_uuid == uuid],
                 layouts.read(self._state.gpu(uuid)),
-                self._verdicts,
+                self._packer,
             )
             for uuid, gpu in self._gpus.items()
         )
@@ -205,12 +207,12 @@ def live_leases(state: StateDirectory) -> tuple[LeaseRecord, ...]:
 def _snapshot(
     gpu: placement.Gpu,
     held: Sequence[LeaseRecord],
-    written: layout.Layout,
-    verdicts: layout.Verdicts,
+    written: Timetable,
+    packer: Packer,
 ) -> placement.Snapshot:
     """Return the GPU with the leases it holds, in their places; if one has none, anew."""
     sizes = {lease.lease_id: Size(lease.quota_request_percent, lease.sm_percent) for lease in held}
-    arranged = layout.settled(written, sizes, verdicts)
+    arranged = packer.settled(written, sizes)
     if arranged is None:
         raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
     amounts = {lease.lease_id: lease.memory_bytes for lease in held}

@@ -3,7 +3,7 @@
 from benchmarks.quota import plan
 from benchmarks.quota.cases import batches
 
-from gshare.layout import Verdicts, arrange
+from gshare.modes import RECT, Packer
 from gshare.rectangles import Size
 
 
@@ -23,7 +23,7 @@ def test_every_set_of_leases_fits_one_gpu():
     for case in plan.full():
         sizes = {each.name: Size(each.quota_percent, each.sm_percent) for each in case.clients}
 
-        assert arrange(sizes, Verdicts()), case.name
+        assert Packer(RECT).arrange(sizes), case.name
 
 
 def test_the_quick_plan_measures_known_cases_once_and_briefly():

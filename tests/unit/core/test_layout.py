@@ -1,12 +1,14 @@
-"""Layouts of whole sets: bounds, search, memory of verdicts."""
+"""Layouts of whole sets: bounds, search, memory of packer."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from tests.support.gpus import PAPER
 
 from gshare import bounds, layout, packing
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
+from gshare.modes import RECT, Packer
 from gshare.rectangles import Rectangle, Size
 
 PAIR = Layout((("bert", Rectangle(0, 0, 60, 50)), ("resnet", Rectangle(60, 10, 40, 12))))
@@ -108,7 +110,7 @@ def test_the_papers_functions_are_laid_out_alike_in_every_order_of_arrival():
 def test_arrange_gives_each_key_a_rectangle_of_its_size_in_the_order_of_the_keys():
     sizes = {"bert": Size(60, 50), "resnet": Size(40, 12), "rnnt": Size(40, 24)}
 
-    arranged = layout.arrange(sizes, Verdicts())
+    arranged = Packer(RECT).arrange(sizes)
 
     assert arranged is not None
     assert dict(zip(arranged.keys, arranged.sizes, strict=True)) == sizes
@@ -116,29 +118,42 @@ def test_arrange_gives_each_key_a_rectangle_of_its_size_in_the_order_of_the_keys
 
 
 def test_arrange_finds_no_layout_for_a_set_that_has_none():
-    assert layout.arrange({"a": Size(60, 60), "b": Size(60, 60)}, Verdicts()) is None
+    assert Packer(RECT).arrange({"a": Size(60, 60), "b": Size(60, 60)}) is None
 
 
 def test_a_verdict_is_remembered_by_multiset_whatever_the_keys():
-    verdicts = Verdicts()
+    packer = Packer(RECT)
 
-    first = layout.arrange({"a": Size(60, 50), "b": Size(40, 12)}, verdicts)
-    second = layout.arrange({"c": Size(40, 12), "d": Size(60, 50)}, verdicts)
+    first = packer.arrange({"a": Size(60, 50), "b": Size(40, 12)})
+    second = packer.arrange({"c": Size(40, 12), "d": Size(60, 50)})
 
-    assert len(verdicts) == 1
+    assert len(packer) == 1
     assert first is not None
     assert second is not None
     assert first.rectangle("a") == second.rectangle("d")
 
 
-def test_verdicts_forget_what_was_used_least_recently():
-    verdicts = Verdicts(capacity=2)
-    for width in (10, 20, 10, 30):
-        verdicts.find([Size(width, 1)])
+def counting(asked):
+    """Return rectangles, whose searches note in `asked` what they were asked."""
 
-    remembered = {sizes for (sizes,) in verdicts.answers}
+    def noting(search):
+        def find(sizes):
+            asked.append((search.__name__, sizes))
+            return search(sizes)
 
-    assert remembered == {Size(10, 1), Size(30, 1)}
+        return find
+
+    return replace(RECT, find=noting(layout.find), find_longer=noting(layout.find_longer))
+
+
+def test_a_packer_forgets_what_was_used_least_recently():
+    asked = []
+    packer = Packer(counting(asked), capacity=2)
+
+    for width in (10, 20, 10, 30, 10, 20):
+        packer.holds([Size(width, 1)])
+
+    assert [sizes[0].width for _, sizes in asked] == [10, 20, 30, 20]
 
 
 # What random arrivals and departures once left on a GPU; `find` misses its layout.
@@ -168,26 +183,26 @@ def test_the_longer_search_gives_up_at_once_on_what_is_impossible():
 
 
 def test_what_stands_on_a_gpu_is_settled_without_knowing_its_places():
-    arranged = layout.settled(Layout(), MISSED_BY_KEY, Verdicts())
+    arranged = Packer(RECT).settled(Layout(), MISSED_BY_KEY)
 
     assert arranged is not None
     assert dict(zip(arranged.keys, arranged.sizes, strict=True)) == MISSED_BY_KEY
 
 
 def test_a_new_function_settles_beside_the_others_where_no_whole_layout_is_found():
-    whole = layout.settled(Layout(), MISSED_BY_KEY, Verdicts())
+    whole = Packer(RECT).settled(Layout(), MISSED_BY_KEY)
     assert whole is not None
     before = whole.without("f2")
 
-    arranged = layout.settled(before, MISSED_BY_KEY, Verdicts())
+    arranged = Packer(RECT).settled(before, MISSED_BY_KEY)
 
     assert arranged == Layout((*before.places, ("f2", whole.rectangle("f2"))))
 
 
-def test_verdicts_remember_the_longer_search_too():
-    verdicts = Verdicts()
+def test_a_packer_remembers_the_longer_search_too():
+    asked = []
+    packer = Packer(counting(asked))
 
-    first, second = verdicts.find_longer(MISSED), verdicts.find_longer(MISSED)
+    assert all(packer.holds(MISSED, search_longer=True) for _ in range(2))
 
-    assert first is second
-    assert len(verdicts.longer_answers) == 1
+    assert [name for name, _ in asked] == ["find", "find_longer"]

@@ -7,7 +7,7 @@ from tests.support import oracle
 
 from gshare import exact, modes, staircase
 from gshare.layout import Layout
-from gshare.modes import RECT, SLICED, Packer
+from gshare.modes import RECT, SLICED, Packer, Settler
 from gshare.rectangles import Rectangle, Size
 from gshare.sliced import Share, SlicedLayout
 
@@ -210,3 +210,85 @@ def test_the_longer_search_mends_an_order_further():
 
     assert staircase.find_longer(sizes) is not None
     assert isinstance(Packer(RECT).arrange({}), Layout)
+
+
+def test_a_node_lays_out_in_rectangles_what_they_hold():
+    assert isinstance(Settler().settled(SLICED.empty, named(PAPER)), Layout)
+
+
+def test_a_node_lays_out_in_slices_what_no_rectangles_hold():
+    settler = Settler()
+    before = settler.settled(RECT.empty, named(PAIRWISE[:2]))
+
+    after = settler.settled(before, named(PAIRWISE))
+
+    assert isinstance(before, Layout)
+    assert isinstance(after, SlicedLayout)
+    assert oracle.violations(after) == []
+    assert settler.settled(after, named([Size(60, 60)] * 2)) is None
+
+
+@EACH_MODE
+def test_nobody_moves_on_a_node_when_one_leaves(mode):
+    before = arriving(mode, [Size(50, 50), Size(40, 40), Size(30, 60)])
+
+    after = Settler().settled(before, {"f1": Size(40, 40), "f2": Size(30, 60)})
+
+    assert after == before.without("f0")
+    assert Settler().packer_of(after).mode == mode
+
+
+@EACH_MODE
+def test_a_smaller_quota_stays_where_the_larger_one_began(mode):
+    before = arriving(mode, [Size(50, 60), Size(60, 40)])
+
+    after = before.narrowed("f1", 20)
+
+    assert after.sizes == (Size(50, 60), Size(20, 40))
+    assert after.slices("f1")[0][0] == before.slices("f1")[0][0]
+    assert after.slices("f0") == before.slices("f0")
+
+
+def test_a_smaller_quota_gives_up_its_last_slices():
+    before = SlicedLayout((("f", Share(60, ((0, 20), (40, 20), (80, 10)))),))
+
+    assert before.narrowed("f", 30).slices("f") == ((0, 20), (40, 10))
+
+
+@EACH_MODE
+def test_a_successor_takes_the_place_of_its_predecessor(mode):
+    before = arriving(mode, [Size(50, 60), Size(60, 40)])
+
+    after = before.renamed("f0", "g")
+
+    assert after.keys == ("g", "f1")
+    assert after.slices("g") == before.slices("f0")
+    with pytest.raises(KeyError):
+        after.renamed("f0", "h")
+
+
+def test_slices_take_over_a_layout_of_rectangles_and_rectangles_none_of_slices():
+    rectangles = arriving(RECT, [Size(60, 50), Size(60, 50)])
+
+    slices = SLICED.adopted(rectangles)
+
+    assert [slices.slices(key) for key in slices.keys] == [((0, 60),), ((0, 60),)]
+    assert SLICED.adopted(slices) is slices
+    assert RECT.adopted(slices).keys == ()
+
+
+@EACH_MODE
+def test_the_short_side_left_is_the_less_of_time_and_sms(mode):
+    profile = arriving(mode, [Size(60, 50)]).profile
+
+    assert modes.short_side_left(profile, Size(100, 30)) == 0
+    assert modes.short_side_left(profile, Size(30, 80)) == 10
+    assert modes.short_side_left(profile, Size(41, 51)) is None
+
+
+@EACH_MODE
+def test_what_is_free_is_told_by_its_largest_sizes(mode):
+    assert modes.free_sizes(arriving(mode, [Size(60, 50)]).profile) == [
+        Size(100, 50),
+        Size(40, 100),
+    ]

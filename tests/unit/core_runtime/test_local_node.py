@@ -3,7 +3,8 @@
 import pytest
 from tests.support import gpus
 
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
+from gshare.modes import RECT, Packer
 from gshare.rectangles import Rectangle
 from gshare.runtime import local_node
 from gshare.runtime.local_node import LONGEST_LEASE_ID, Demand
@@ -43,7 +44,7 @@ def held(*lease_ids: str) -> list[LeaseRecord]:
 def test_leases_keep_the_places_that_were_written() -> None:
     written = Layout((("a", Rectangle(40, 50, 60, 50)),))
 
-    snapshot = local_node._snapshot(gpus.gpu(), held("a"), written, Verdicts())
+    snapshot = local_node._snapshot(gpus.gpu(), held("a"), written, Packer(RECT))
 
     assert snapshot.layout == written
     assert snapshot.memory == (("a", 2**30),)
@@ -52,7 +53,7 @@ def test_leases_keep_the_places_that_were_written() -> None:
 def test_a_written_place_whose_lease_has_ended_is_free() -> None:
     written = Layout((("gone", Rectangle(0, 0, 60, 50)), ("a", Rectangle(0, 50, 60, 50))))
 
-    snapshot = local_node._snapshot(gpus.gpu(), held("a"), written, Verdicts())
+    snapshot = local_node._snapshot(gpus.gpu(), held("a"), written, Packer(RECT))
 
     assert snapshot.layout.keys == ("a",)
 
@@ -60,6 +61,6 @@ def test_a_written_place_whose_lease_has_ended_is_free() -> None:
 def test_a_lease_without_a_written_place_has_the_gpu_laid_out_anew() -> None:
     written = Layout((("a", Rectangle(40, 25, 60, 50)),))
 
-    snapshot = local_node._snapshot(gpus.gpu(), held("a", "b"), written, Verdicts())
+    snapshot = local_node._snapshot(gpus.gpu(), held("a", "b"), written, Packer(RECT))
 
     assert set(snapshot.layout.keys) == {"a", "b"}

@@ -7,8 +7,9 @@ from tests.support import gpu_pods
 from tests.support.gpu_pods import GIB, GPU, node_gpu
 
 from gshare import names
-from gshare.layout import Layout, Verdicts
+from gshare.layout import Layout
 from gshare.lease import limits_of
+from gshare.modes import Settler
 from gshare.rectangles import Rectangle
 from gshare_deviceplugin import lease
 from gshare_deviceplugin.lease import Lease, Owner, Refusal
@@ -28,7 +29,7 @@ def held(lease_id: str, sm: int = 50, quota: int = 60, memory: int = GIB) -> Lea
 
 def admitted(wanted, others=(), gpu=None, before=None):
     before = before or Layout()
-    return lease.admit(wanted, others, gpu or node_gpu(), before, Verdicts())
+    return lease.admit(wanted, others, gpu or node_gpu(), before, Settler())
 
 
 def test_the_digest_is_the_same_for_every_order_of_the_devices() -> None:
@@ -160,7 +161,7 @@ def test_a_gpu_admits_what_some_layout_holds() -> None:
 @pytest.mark.parametrize(
     ("wanted", "others", "changes", "says"),
     [
-        pytest.param(held("c"), [held("a"), held("b")], {}, "no layout", id="no room"),
+        pytest.param(held("c"), [held("a"), held("b"), held("d")], {}, "no layout", id="no room"),
         pytest.param(
             held("b", memory=16 * GIB), [held("a")], {}, "15Gi of memory left", id="no memory"
         ),

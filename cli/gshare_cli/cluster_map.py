@@ -38,7 +38,7 @@ def troubles(view: ClusterView) -> list[str]:
 def _boxes(gpu: GpuState, labels: dict[str, tuple[str, str]]) -> tuple[Box, ...]:
     return tuple(
         Box(*labels[uid], place.x, place.y, place.width, place.height)
-        for uid, place in gpu.snapshot.layout.places
+        for uid, place in gpu.snapshot.layout.pieces
     )
 
 

@@ -74,7 +74,7 @@ def _view(pod: Pod, seen: PodView, asked: Shape, gpus: Sequence[str]) -> Replica
         lease_id=seen.path,
         gpu_uuid=uuid,
         gpu_index=gpus.index(uuid) if uuid in gpus else None,
-        rectangle=Rectangle(0, 0, placed.quota_percent, placed.sm_percent) if placed else None,
+        pieces=(Rectangle(0, 0, placed.quota_percent, placed.sm_percent),) if placed else (),
         sm_percent=asked.sm_percent,
         quota_request_percent=asked.quota_request_percent,
         quota_limit_percent=asked.quota_limit_percent,

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import gshare_simgpu
 from gshare import names
 from gshare.errors import GshareError, InputError
+from gshare.modes import RECT
 from gshare.runtime import tokend
 from gshare.runtime.metering import Delivered, Reading, by_daemon
 from gshare.runtime.native import Native
@@ -33,6 +34,8 @@ class GpuSettings:
     """The simulated GPU's model; default v100."""
     time_scale: int | None = None
     """How many times slower than real a simulated GPU and its token window are; default 1."""
+    mode: str | None = None
+    """How functions share a GPU, a key of `modes.MODES`; default rect."""
 
     @property
     def asks_for_simulation(self) -> bool:
@@ -49,6 +52,7 @@ class NodeFile:
     profile: str
     time_scale: int
     window_us: int
+    mode: str = RECT.name
 
     def write(self, state: StateDirectory) -> None:
         """Write it for the runs that come next."""
@@ -117,15 +121,16 @@ def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> Node
     if running is not None:
         _check_alike(running, settings)
         return running
+    mode = settings.mode or RECT.name
     found = None if settings.simulated else NvmlGpus.find()
     if found is not None and not settings.asks_for_simulation:
         count = _count_of_real(len(found.gpus), settings.count)
-        node = NodeFile(False, count, "", 1, window_ms * 1000)  # noqa: FBT003 (named beside it)
+        node = NodeFile(False, count, "", 1, window_ms * 1000, mode)  # noqa: FBT003 (named beside it)
     else:
         scale = _within("--time-scale", settings.time_scale or 1, gshare_simgpu.MAX_TIME_SCALE)
         _within("--gpus", settings.count or 1, gshare_simgpu.MAX_GPUS)
         profile = _known(settings.profile or DEFAULT_PROFILE)
-        node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000)  # noqa: FBT003
+        node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000, mode)  # noqa: FBT003
     node.write(state)
     return node
 
@@ -162,6 +167,7 @@ def _check_alike(running: NodeFile, settings: GpuSettings) -> None:
         "count": settings.count,
         "profile": settings.profile,
         "time_scale": settings.time_scale,
+        "mode": settings.mode,
     }
     for name, value in asked.items():
         used = getattr(running, name)

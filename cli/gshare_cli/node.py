@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gshare import names, placement
-from gshare.layout import Layout
+from gshare.modes import MODES, Timetable
 from gshare.runtime import local_node, processes, tokend
 from gshare.runtime.daemons import TokenDaemons
 from gshare.runtime.local_node import Admission, Demand, LocalNode
@@ -42,6 +42,7 @@ class Node:
             [placement.Gpu(gpu.uuid, gpu.memory_bytes, gpu.sm_count) for gpu in local_gpus.gpus],
             TokenDaemons(native.tokend, node.window_us),
             node.window_us,
+            MODES[node.mode],
         )
 
     @classmethod
@@ -118,7 +119,7 @@ class Node:
         """Record the process that runs under a lease now."""
         self._local.started(lease_id, pid)
 
-    def layouts(self) -> dict[str, Layout]:
+    def layouts(self) -> dict[str, Timetable]:
         """Return every GPU's layout, by UUID."""
         return self._local.layouts()
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gshare.layout import Layout
+from gshare import modes
+from gshare.modes import Timetable
 from gshare.runtime import layouts, tokend
 from gshare.runtime.metering import Reading
 from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
@@ -20,7 +21,7 @@ class Machine:
 
     runs: tuple[RunRecord, ...]
     gpus: tuple[GpuView, ...]
-    layouts: Mapping[str, Layout]
+    layouts: Mapping[str, Timetable]
     is_simulated: bool
     sources: LocalGpus | None
     state: StateDirectory
@@ -29,11 +30,12 @@ class Machine:
         """Return every live lease with its run."""
         return [(run, lease) for run in self.runs for lease in run.leases]
 
-    def layout(self, uuid: str) -> Layout:
+    def layout(self, uuid: str) -> Timetable:
         """Return a GPU's layout without leases that have ended."""
         live = {lease.lease_id for _, lease in self.leases()}
-        places = self.layouts[uuid].places
-        return Layout(tuple(place for place in places if place[0] in live))
+        written = self.layouts[uuid]
+        sizes = {key: size for key, size in modes.sizes_of(written).items() if key in live}
+        return modes.remaining(written, sizes)
 
     def stats(self, uuid: str) -> tokend.Stats | None:
         """Return what the token daemon of a GPU says; None if it does not answer."""

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from gshare.layout import Layout
+from gshare.modes import Timetable
 from gshare.units import memory_text
 
 from .colours import colour_of
@@ -45,16 +45,16 @@ def _style(function: str | None) -> Style:
     return Style(color="black", bgcolor=colour_of(function))
 
 
-def boxes_of(layout: Layout, labels: Mapping[str, tuple[str, str]]) -> list[Box]:
-    """Return a layout's boxes; `labels` has each lease's name and function."""
+def boxes_of(layout: Timetable, labels: Mapping[str, tuple[str, str]]) -> list[Box]:
+    """Return a layout's boxes, one for each piece; `labels` has each lease's name and function."""
     return [
         Box(*labels[key], place.x, place.y, place.width, place.height)
-        for key, place in layout.places
+        for key, place in layout.pieces
         if key in labels
     ]
 
 
-def title_of(gpu: GpuView, layout: Layout) -> str:
+def title_of(gpu: GpuView, layout: Timetable) -> str:
     """Return the line above a GPU's picture."""
     return f"GPU {gpu.index}: {gpu.name}, {layout.used_area / 100:g} % of the rectangle in use"
 

@@ -122,7 +122,7 @@ class Replica:
         self.state = state
         self._ears.on_state()
 
-    def view(self, rectangle: Rectangle | None) -> ReplicaView:
+    def view(self, pieces: tuple[Rectangle, ...]) -> ReplicaView:
         """Return the replica as it is now, its GPU's layout being the caller's knowledge."""
         seat, shape = self.seat, self.function.shape
         return ReplicaView(
@@ -131,7 +131,7 @@ class Replica:
             lease_id=seat.lease.lease_id if seat else None,
             gpu_uuid=seat.lease.gpu_uuid if seat else None,
             gpu_index=seat.gpu_index if seat else None,
-            rectangle=rectangle,
+            pieces=pieces,
             sm_percent=shape.sm_percent,
             quota_request_percent=shape.quota_request_percent,
             quota_limit_percent=shape.quota_limit_percent,

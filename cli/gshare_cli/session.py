@@ -16,7 +16,7 @@ from typing import Final
 
 from gshare import names
 from gshare.errors import GshareError
-from gshare.layout import Layout
+from gshare.modes import Timetable
 from gshare.runtime.local_node import Refused
 from gshare.runtime.native import Native
 from gshare.runtime.state import LeaseRecord
@@ -270,11 +270,14 @@ class Session:
         if replica.seat:
             self._node.started(replica.seat.lease.lease_id, pid)
 
-    def _view(self, replica: Replica, layouts: Mapping[str, Layout] | None = None) -> ReplicaView:
+    def _view(
+        self, replica: Replica, layouts: Mapping[str, Timetable] | None = None
+    ) -> ReplicaView:
         lease = replica.seat.lease if replica.seat else None
         if lease is None or layouts is None or lease.lease_id not in layouts[lease.gpu_uuid].keys:
-            return replica.view(None)
-        return replica.view(layouts[lease.gpu_uuid].rectangle(lease.lease_id))
+            return replica.view(())
+        pieces = layouts[lease.gpu_uuid].pieces
+        return replica.view(tuple(at for key, at in pieces if key == lease.lease_id))
 
     async def _keep(self) -> None:
         """Start daemons again that died, and pending replicas that there is room for now."""

@@ -36,7 +36,8 @@ class ReplicaView:
     """None while it is pending."""
     gpu_uuid: str | None
     gpu_index: int | None
-    rectangle: Rectangle | None
+    pieces: tuple[Rectangle, ...]
+    """Where it lies on its GPU: one rectangle, or several where it is sliced."""
     sm_percent: int
     quota_request_percent: int
     quota_limit_percent: int

@@ -117,7 +117,7 @@ def view(session: Session, measured: Usage, size: ConsoleDimensions) -> Group:
         boxes = [
             drawing.Box(each.name, each.function, at.x, at.y, at.width, at.height)
             for each in here
-            if (at := each.rectangle)
+            for at in each.pieces
         ]
         kind = " (simulated)" if session.is_simulated else ""
         parts.append(Text(f"GPU {gpu.index}: {gpu.name}{kind}", style="bold"))

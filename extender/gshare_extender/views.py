@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from gshare import modes
 from gshare.annotations import NodeGpu
 from gshare.ledger import Ledger, PlacedPod, Problem, Reservation
+from gshare.modes import Timetable
 from gshare.placement import Snapshot
 from gshare.rectangles import Rectangle
 
@@ -37,17 +39,18 @@ def _gpu(ledger: Ledger, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
         "clients_free": snapshot.clients_free,
         "used_area": snapshot.layout.used_area,
         "placements": [
-            _placement(ledger, uid, place, memory)
-            for (uid, place), (_, memory) in zip(
-                snapshot.layout.places, snapshot.memory, strict=True
-            )
+            _placement(ledger, uid, snapshot.layout, memory) for uid, memory in snapshot.memory
         ],
-        "free": [_rectangle(free) for free in snapshot.layout.space.free],
+        "free": [
+            {"quota": free.width, "sm": free.height}
+            for free in modes.free_sizes(snapshot.layout.profile)
+        ],
     }
 
 
-def _placement(ledger: Ledger, uid: str, place: Rectangle, memory: int) -> dict[str, Any]:
+def _placement(ledger: Ledger, uid: str, layout: Timetable, memory: int) -> dict[str, Any]:
     pod = ledger.pod(uid)
+    size = modes.sizes_of(layout)[uid]
     return {
         "uid": uid,
         "namespace": pod.namespace if pod else "",
@@ -56,7 +59,9 @@ def _placement(ledger: Ledger, uid: str, place: Rectangle, memory: int) -> dict[
         "is_leaving": isinstance(pod, PlacedPod) and pod.leaves_at_s is not None,
         "priority": pod.priority if isinstance(pod, PlacedPod) else 0,
         "memory": memory,
-        **_rectangle(place),
+        "quota": size.width,
+        "sm": size.height,
+        "pieces": [_rectangle(piece) for key, piece in layout.pieces if key == uid],
     }
 
 

@@ -336,15 +336,14 @@ def test_the_picture_shows_placements_and_free_rectangles(api, scheduler):
             "is_leaving": False,
             "priority": 5,
             "memory": GIB,
-            "x": 0,
-            "y": 0,
             "quota": 40,
             "sm": 12,
+            "pieces": [{"x": 0, "y": 0, "quota": 40, "sm": 12}],
         }
     ]
     assert gpu["free"] == [
-        {"x": 0, "y": 12, "quota": 100, "sm": 88},
-        {"x": 40, "y": 0, "quota": 60, "sm": 100},
+        {"quota": 100, "sm": 88},
+        {"quota": 60, "sm": 100},
     ]
     assert gpu["memory_free"] == 15 * GIB
 

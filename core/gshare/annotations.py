@@ -16,6 +16,8 @@ from gshare import placement
 from gshare.rectangles import Size
 
 _USUAL_CLIENTS: Final = 48
+MOST_GPUS: Final = 64
+"""More than any server holds; the extender's index has room for so many of a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def decode_inventory(text: str) -> tuple[NodeGpu, ...]:
     gpus = tuple(_gpu(entry) for entry in entries)
     if len({gpu.uuid for gpu in gpus}) != len(gpus):
         raise ValueError("names a GPU twice")
+    if len(gpus) > MOST_GPUS:
+        raise ValueError(f"names {len(gpus)} GPUs: must be at most {MOST_GPUS}")
     return gpus
 
 
@@ -145,6 +149,15 @@ def encode_in_force(standings: Mapping[str, Standing]) -> str:
 def decode_in_force(text: str) -> dict[str, Standing]:
     """Return what a node's `gshare.io/in-force` says by pod UID; ValueError if it is not one."""
     return {uid: _standing(entry) for uid, entry in _parsed(text, dict).items()}
+
+
+def decode_resident(text: str) -> dict[str, frozenset[str]]:
+    """Return by GPU the models in its memory, as a node's `gshare.io/resident` says; ValueError."""
+    found = _parsed(text, dict)
+    for uuid, models in found.items():
+        if not isinstance(models, list) or not all(isinstance(each, str) for each in models):
+            raise ValueError(f"{uuid} {str(models)[:40]!r}: must be a list of names of models")
+    return {uuid: frozenset(models) for uuid, models in found.items()}
 
 
 def _standing_entry(standing: Standing) -> dict[str, object]:

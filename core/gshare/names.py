@@ -14,6 +14,8 @@ ANNOTATION_QUOTA_REQUEST: Final = f"{DOMAIN}/quota-request"
 ANNOTATION_QUOTA_LIMIT: Final = f"{DOMAIN}/quota-limit"
 ANNOTATION_GPU_MEM: Final = f"{DOMAIN}/gpu-mem"
 ANNOTATION_HOOK: Final = f"{DOMAIN}/hook"
+ANNOTATION_POLICY: Final = f"{DOMAIN}/policy"
+ANNOTATION_MODEL: Final = f"{DOMAIN}/model"
 LABEL_FUNCTION: Final = f"{DOMAIN}/function"
 
 # How a container's calls reach the hook: values of `gshare.io/hook`.
@@ -26,6 +28,7 @@ ANNOTATION_PLACEMENT: Final = f"{DOMAIN}/placement"
 ANNOTATION_GPUS: Final = f"{DOMAIN}/gpus"
 ANNOTATION_IN_FORCE: Final = f"{DOMAIN}/in-force"
 ANNOTATION_FREED: Final = f"{DOMAIN}/freed"
+ANNOTATION_RESIDENT: Final = f"{DOMAIN}/resident"
 
 # What stands in a cluster: namespace, parts, the second scheduler's name.
 NAMESPACE: Final = "gshare-system"

@@ -66,7 +66,7 @@ def reserve_best(ledger: Ledger, request: Request, nodes: Iterable[str] | None =
     """Reserve the best place for `request`; return "node/GPU", or the reason of the first node."""
     ranking = ledger.rank(request, ledger.nodes() if nodes is None else nodes, 16)
     if not ranking.candidates:
-        return ranking.refusals[0].text
+        return next(iter(ranking.refusals.values())).value
     best = ranking.candidates[0]
     placement = ledger.placement_for(best, request)
     ledger.reserve(Reservation(request.key, best.node, placement, LATER_S))

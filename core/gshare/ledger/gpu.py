@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gshare import layout
+from gshare import modes
 from gshare.annotations import NodeGpu, PodPlacement
-from gshare.layout import Layout, Verdicts
+from gshare.modes import Packer, Timetable
 from gshare.placement import Snapshot
 from gshare.rectangles import Size
 
@@ -19,12 +19,12 @@ class GpuBook:
     nothing new; `snapshot` then shows those that had their places before.
     """
 
-    def __init__(self, gpu: NodeGpu, before: Layout) -> None:
+    def __init__(self, gpu: NodeGpu, before: Timetable) -> None:
         self.gpu = gpu
         self.is_settled = True
         self.is_held = False
         self._holders: dict[str, PodPlacement] = {}
-        self.snapshot = Snapshot(gpu.gpu)
+        self.snapshot = Snapshot(gpu.gpu, modes.remaining(before, {}))
         self.state: GpuState | None = None
         self._layout = before
 
@@ -36,18 +36,20 @@ class GpuBook:
     def settle(
         self,
         holders: Mapping[str, PodPlacement],
-        verdicts: Verdicts,
+        packer: Packer,
         states: States,
         *,
         is_held: bool,
     ) -> None:
         """Lay out `holders`; `is_held` shuts the GPU to everyone else."""
+        if self.state is not None and (self._holders, self.is_held) == (holders, is_held):
+            return
         self._holders = dict(holders)
         self.is_held = is_held
         sizes = {uid: placement.size for uid, placement in holders.items()}
-        arranged = _laid_out(self._layout, sizes, verdicts)
+        arranged = _laid_out(self._layout, sizes, packer)
         self.is_settled = arranged is not None
-        self._layout = arranged or layout.remaining(self._layout, sizes)
+        self._layout = arranged or modes.remaining(self._layout, sizes)
         memory = tuple((uid, holders[uid].memory_bytes) for uid in self._layout.keys)
         self.snapshot = Snapshot(self.gpu.gpu, self._layout, memory)
         self.state = states.of(self.snapshot, self._shut())
@@ -83,11 +85,11 @@ class GpuBook:
         )
 
 
-def _laid_out(before: Layout, sizes: Mapping[str, Size], verdicts: Verdicts) -> Layout | None:
+def _laid_out(before: Timetable, sizes: Mapping[str, Size], packer: Packer) -> Timetable | None:
     """Return a layout of `sizes`: where one newcomer has room, beside the others as they lie."""
-    kept = layout.remaining(before, sizes)
-    if len(sizes) - len(kept.places) == 1:
-        lies = layout.beside(kept, sizes)
+    kept = modes.remaining(before, sizes)
+    if len(sizes) - len(kept.keys) == 1:
+        lies = modes.beside(kept, sizes)
         if lies is not None:
             return lies
-    return layout.settled(before, sizes, verdicts)
+    return packer.settled(before, sizes)

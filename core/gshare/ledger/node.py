@@ -1,56 +1,41 @@
 """One node as the ledger sees it: its GPUs, its pods, and its plain sums of both resources."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from gshare.annotations import NodeGpu, Standing
-from gshare.layout import Layout, Verdicts
-from gshare.placement import RELAYOUT_CANDIDATES, Request
+from gshare.annotations import NodeGpu, PodPlacement, Standing
+from gshare.modes import Packer
 
 from .gpu import GpuBook
-from .state import Opening, Shape, States
+from .index import NodeRow
+from .state import States
 from .values import (
-    NEAREST_FIRST,
     Ground,
     PlacedPod,
     Problem,
     ProblemKind,
-    RefusalKind,
     Reservation,
     UnplacedPod,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A GPU of a node that takes a shape, if a layout is found for it.
-
-    `worth` is its area in use, or that of the one to prefer on the same node if that is less.
-    """
-
-    book: GpuBook
-    worth: int
-    is_relaid: bool = False
-
-
 class NodeBook:
     """What is on one node. Pods may be there before the node itself is seen."""
 
-    def __init__(self, name: str, verdicts: Verdicts, states: States) -> None:
+    def __init__(self, name: str, packer: Packer, states: States) -> None:
         self.name = name
         self.is_known = False
         self.placed: dict[str, PlacedPod] = {}
         """Each as it counts now."""
         self.unplaced: dict[str, UnplacedPod] = {}
         self.reserved: dict[str, Reservation] = {}
-        self._verdicts, self._states = verdicts, states
+        self._packer, self._states = packer, states
         self._books: dict[str, GpuBook] = {}
         self._allocatable = (0, 0)
         self._trouble = ""
-        self._is_dirty = True
+        self._resident: Mapping[str, Collection[str]] = {}
+        self._stale: set[str] = set()
         self._seen: dict[str, PlacedPod] = {}
         self._standings: Mapping[str, Standing] = {}
-        self._options: dict[Shape, tuple[Option, ...] | RefusalKind] = {}
 
     def put(self, pod: PlacedPod | UnplacedPod) -> None:
         """Take note of a pod on it, in the place of what was seen of that pod before."""
@@ -58,15 +43,31 @@ class NodeBook:
         if isinstance(pod, PlacedPod):
             self._seen[pod.uid] = pod
             self.placed[pod.uid] = pod.counted(self._standings.get(pod.uid))
+            self._outdate(pod.placement)
+            self._outdate_awaiting(pod.uid)
         else:
             self.unplaced[pod.uid] = pod
 
     def drop(self, uid: str) -> None:
         """Take note that a pod is gone."""
         self._seen.pop(uid, None)
-        self.placed.pop(uid, None)
         self.unplaced.pop(uid, None)
-        self.touch()
+        pod = self.placed.pop(uid, None)
+        if pod is not None:
+            self._outdate(pod.placement)
+            self._outdate_awaiting(uid)
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Hold a place, in the place of what was held for that pod before."""
+        self.cancel(reservation.uid)
+        self.reserved[reservation.uid] = reservation
+        self._outdate(reservation.placement)
+
+    def cancel(self, uid: str) -> None:
+        """Hold no place for a pod any more, if one is held."""
+        reservation = self.reserved.pop(uid, None)
+        if reservation is not None:
+            self._outdate(reservation.placement)
 
     def seen(self, uid: str) -> PlacedPod | UnplacedPod | None:
         """Return a pod as it was put."""
@@ -78,7 +79,7 @@ class NodeBook:
             return
         self._standings = standings
         self.placed = {uid: pod.counted(standings.get(uid)) for uid, pod in self._seen.items()}
-        self.touch()
+        self._outdate_all()
 
     def offer(
         self, inventory: Sequence[NodeGpu], allocatable: tuple[int, int], trouble: str
@@ -90,20 +91,33 @@ class NodeBook:
         if unchanged and known == (True, allocatable, trouble):
             return
         before = {uuid: book.snapshot.layout for uuid, book in self._books.items()}
-        self._books = {uuid: GpuBook(gpu, before.get(uuid, Layout())) for uuid, gpu in gpus.items()}
+        empty = self._packer.mode.empty
+        self._books = {uuid: GpuBook(gpu, before.get(uuid, empty)) for uuid, gpu in gpus.items()}
         self.is_known, self._allocatable, self._trouble = True, allocatable, trouble
-        self.touch()
+        self._outdate_all()
 
     def forget(self) -> None:
         """Take note that the node is gone; its pods may still be seen for a while."""
         self.is_known, self._books, self._allocatable, self._trouble = False, {}, (0, 0), ""
+        self._resident = {}
         self.stand({})
-        self.touch()
+        self._outdate_all()
 
-    def touch(self) -> None:
-        """Take note that a pod of this node has come, changed or gone."""
-        self._is_dirty = True
-        self._options.clear()
+    def load(self, resident: Mapping[str, Collection[str]]) -> None:
+        """Take note of which models are in the memory of its GPUs, by UUID."""
+        self._resident = resident
+
+    def row(self) -> NodeRow:
+        """Return what the index is to know of it."""
+        books = self.books()
+        resident = tuple(frozenset(self._resident.get(uuid, ())) for uuid in self._books)
+        return NodeRow(
+            [book.state for book in books if book.state],
+            self.units_free(),
+            self.used_area,
+            offers=bool(books) and self._allocatable != (0, 0),
+            resident=resident if any(resident) else (),
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -112,10 +126,10 @@ class NodeBook:
 
     def books(self) -> tuple[GpuBook, ...]:
         """Return its GPUs, each with the layout of what is on it now."""
-        if self._is_dirty:
-            for book in self._books.values():
-                self._settle(book)
-            self._is_dirty = False
+        if self._stale:
+            for uuid in self._stale & self._books.keys():
+                self._settle(self._books[uuid])
+            self._stale.clear()
         return tuple(self._books.values())
 
     def book(self, gpu_uuid: str) -> GpuBook | None:
@@ -127,23 +141,6 @@ class NodeBook:
     def used_area(self) -> int:
         """Return the area that is held on all of its GPUs."""
         return sum(book.used_area for book in self.books())
-
-    def options(self, request: Request) -> tuple[Option, ...] | RefusalKind:
-        """Return the GPUs that may take `request`, the one to prefer first, or why none does.
-
-        By the rule of `placement.choose`: where best short-side fit leaves least, ties to the
-        most used; before it the fuller ones that only a new layout makes room on.
-        """
-        shape = (request.size, request.memory_bytes)
-        options = self._options.get(shape)
-        if options is None:
-            options = self._options[shape] = self._worked_out(request)
-        return options
-
-    def has_units_for(self, request: Request) -> bool:
-        """Tell whether both plain sums, with `request`, stay within what the kubelet counts."""
-        sm_free, quota_free = self.units_free()
-        return request.sm_percent <= sm_free and request.quota_percent <= quota_free
 
     def units_free(self) -> tuple[int, int]:
         """Return how many units of vgpu-sm and vgpu-quota are left; below 0 where too few are."""
@@ -187,7 +184,20 @@ class NodeBook:
         is_held = any(
             each.placement.gpu_uuid == uuid for each in self.reserved.values() if self._waits(each)
         )
-        book.settle(holders, self._verdicts, self._states, is_held=is_held)
+        book.settle(holders, self._packer, self._states, is_held=is_held)
+
+    def _outdate(self, placement: PodPlacement) -> None:
+        """Take note that what holds the placement's GPU has changed."""
+        self._stale.add(placement.gpu_uuid)
+
+    def _outdate_all(self) -> None:
+        self._stale.update(self._books)
+
+    def _outdate_awaiting(self, victim: str) -> None:
+        """Take note that a pod has come or gone for whose leaving a place may wait."""
+        for each in self.reserved.values():
+            if victim in each.victims:
+                self._outdate(each.placement)
 
     def _arrived(self) -> list[Reservation]:
         """Return the reservations that take room: those whose victims have left."""
@@ -195,32 +205,3 @@ class NodeBook:
 
     def _waits(self, reservation: Reservation) -> bool:
         return any(uid in self.placed for uid in reservation.victims)
-
-    def _worked_out(self, request: Request) -> tuple[Option, ...] | RefusalKind:
-        openings = [(book, book.state.opening(request)) for book in self.books() if book.state]
-        if not openings or self._allocatable == (0, 0):
-            return RefusalKind.NO_GPU
-        if not self.has_units_for(request):
-            return RefusalKind.UNITS
-        options = _in_order(openings)
-        if options:
-            return options
-        obstacles = {opening.obstacle for _, opening in openings}
-        return next(kind for kind in NEAREST_FIRST if kind in obstacles)
-
-
-def _in_order(openings: Sequence[tuple[GpuBook, Opening]]) -> tuple[Option, ...]:
-    """Return the GPUs with an opening, the one to prefer first."""
-    direct = [
-        (opening.short_side, -book.used_area, index)
-        for index, (book, opening) in enumerate(openings)
-        if opening.short_side is not None
-    ]
-    fitting = [openings[index][0] for _, _, index in sorted(direct)]
-    fuller_than = fitting[0].used_area if fitting else 0
-    stuck = [
-        book for book, opening in openings if opening.is_stuck and book.used_area > fuller_than
-    ]
-    stuck.sort(key=lambda book: -book.used_area)
-    options = [Option(book, book.used_area, is_relaid=True) for book in stuck[:RELAYOUT_CANDIDATES]]
-    return (*options, *(Option(book, min(book.used_area, fuller_than)) for book in fitting))

@@ -4,77 +4,54 @@ A thousand idle GPUs of one model are one state: what is worked out for one hold
 and its verdicts go when the last GPU has left it.
 """
 
-from dataclasses import dataclass
+import itertools
 from typing import Final
 from weakref import WeakValueDictionary
 
-from gshare import packing
-from gshare.layout import Verdicts
-from gshare.packing import Edges
-from gshare.placement import Gpu, Request, Snapshot
-from gshare.rectangles import GPU_RECTANGLE, Size
+from gshare.modes import Packer
+from gshare.placement import SMALLEST_DEFAULT_MEMORY_BYTES, Gpu, Snapshot
+from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size
 
 from .values import RefusalKind
 
-Shape = tuple[Size, int | None]
-"""What verdicts depend on of a request: its size and the memory it names."""
-
-Key = tuple[int, int, bool, RefusalKind | None, tuple[Edges, ...], tuple[Size, ...], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """Whether a GPU takes a shape.
-
-    `obstacle` keeps it off; else `short_side` is what would be left beside it; both are None
-    where only a new layout could hold it.
-    """
-
-    obstacle: RefusalKind | None = None
-    short_side: int | None = None
-
-    @property
-    def is_stuck(self) -> bool:
-        """Tell whether a new layout could make room."""
-        return self.obstacle is None and self.short_side is None
+Key = tuple[int, int, bool, RefusalKind | None, bytes, tuple[Size, ...], int]
 
 
 class GpuState:
-    """One GPU's health, memory, clients, free rectangles and sizes, and what they answer."""
+    """One GPU's health, memory, clients, profile and sizes, and what they decide.
+
+    `profile` is the widest quota at each height, `highest` the highest SM partition at each width;
+    `obstacle` is what keeps every request off; `share_area` the largest area whose share of the
+    memory is free, -1 where not even the smallest share is.
+    """
 
     __slots__ = (
         "__weakref__",
         "_layouts",
-        "_openings",
-        "_shut",
-        "clients_free",
-        "gpu",
+        "highest",
         "memory_free_bytes",
+        "number",
+        "obstacle",
+        "profile",
+        "share_area",
         "sizes",
-        "space",
         "used_area",
     )
 
-    def __init__(self, snapshot: Snapshot, shut: RefusalKind | None) -> None:
-        self.gpu: Final = snapshot.gpu
-        self.space: Final = snapshot.layout.space
+    def __init__(
+        self, number: int, snapshot: Snapshot, profile: bytes, shut: RefusalKind | None
+    ) -> None:
+        self.number: Final = number
+        self.profile: Final = profile
+        self.highest: Final = _highest(profile)
         self.sizes: Final = tuple(sorted(snapshot.layout.sizes))
         self.memory_free_bytes: Final = snapshot.memory_free_bytes
-        self.clients_free: Final = snapshot.clients_free
         self.used_area: Final = snapshot.layout.used_area
-        self._shut = shut
-        self._openings: dict[Shape, Opening] = {}
+        self.obstacle: Final = shut or _obstacle(snapshot)
+        self.share_area: Final = _share_area(snapshot.gpu, self.memory_free_bytes)
         self._layouts: dict[Size, bool] = {}
 
-    def opening(self, request: Request) -> Opening:
-        """Return whether the GPU takes `request` as it lies, or what keeps it off."""
-        shape = (request.size, request.memory_bytes)
-        opening = self._openings.get(shape)
-        if opening is None:
-            opening = self._openings[shape] = self._opening(request)
-        return opening
-
-    def holds(self, size: Size, verdicts: Verdicts, *, as_it_lies: bool) -> bool:
+    def holds(self, size: Size, packer: Packer, *, as_it_lies: bool) -> bool:
         """Tell whether a layout of all sizes and `size` is found from the sizes alone.
 
         Without that, the node, or this ledger after a restart, might not find the layout again.
@@ -82,29 +59,9 @@ class GpuState:
         """
         known = self._layouts.get(size)
         if known is None:
-            search = verdicts.find_longer if as_it_lies else verdicts.find
-            known = self._layouts[size] = search(sorted((*self.sizes, size))) is not None
+            known = packer.holds((*self.sizes, size), search_longer=as_it_lies)
+            self._layouts[size] = known
         return known
-
-    def _opening(self, request: Request) -> Opening:
-        obstacle = self._obstacle(request)
-        if obstacle is not None:
-            return Opening(obstacle)
-        left = packing.short_side_left(self.space, request.size)
-        if left is None and self.used_area + request.size.area > GPU_RECTANGLE.area:
-            return Opening(RefusalKind.FULL)
-        return Opening(None, left)
-
-    def _obstacle(self, request: Request) -> RefusalKind | None:
-        if self._shut is not None:
-            return self._shut
-        if not self.gpu.is_healthy:
-            return RefusalKind.UNHEALTHY
-        if self.clients_free <= 0:
-            return RefusalKind.CLIENTS
-        if request.memory_on(self.gpu) > self.memory_free_bytes:
-            return RefusalKind.MEMORY
-        return None
 
 
 class States:
@@ -112,6 +69,7 @@ class States:
 
     def __init__(self) -> None:
         self._by_key: WeakValueDictionary[Key, GpuState] = WeakValueDictionary()
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         """Return how many different states there are."""
@@ -119,21 +77,48 @@ class States:
 
     def of(self, snapshot: Snapshot, shut: RefusalKind | None = None) -> GpuState:
         """Return the state of `snapshot`'s GPU; `shut` says why it takes nothing new, if so."""
-        key = _key(snapshot, shut)
+        profile = snapshot.layout.profile
+        key = _key(snapshot, profile, shut)
         state = self._by_key.get(key)
         if state is None:
-            state = self._by_key[key] = GpuState(snapshot, shut)
+            state = GpuState(next(self._numbers), snapshot, profile, shut)
+            self._by_key[key] = state
         return state
 
 
-def _key(snapshot: Snapshot, shut: RefusalKind | None) -> Key:
-    gpu: Gpu = snapshot.gpu
+def _key(snapshot: Snapshot, profile: bytes, shut: RefusalKind | None) -> Key:
+    gpu = snapshot.gpu
     return (
         gpu.memory_bytes,
         snapshot.clients_free,
         gpu.is_healthy,
         shut,
-        snapshot.layout.space.free_edges,
+        profile,
         tuple(sorted(snapshot.layout.sizes)),
         snapshot.memory_free_bytes,
     )
+
+
+def _obstacle(snapshot: Snapshot) -> RefusalKind | None:
+    if not snapshot.gpu.is_healthy:
+        return RefusalKind.UNHEALTHY
+    return RefusalKind.CLIENTS if snapshot.clients_free <= 0 else None
+
+
+def _share_area(gpu: Gpu, free_bytes: int) -> int:
+    """Return the largest area for which `Request.memory_on` asks no more than is free."""
+    if free_bytes < SMALLEST_DEFAULT_MEMORY_BYTES:
+        return -1
+    whole = GPU_RECTANGLE.area
+    return min(whole, ((free_bytes + 1) * whole - 1) // gpu.memory_bytes)
+
+
+def _highest(profile: bytes) -> bytes:
+    """Return for each width from 0 to 100 the greatest height at which `profile` is as wide."""
+    highest = bytearray(GPU_SIDE + 1)
+    height = GPU_SIDE
+    for width in range(GPU_SIDE + 1):
+        while height and profile[height] < width:
+            height -= 1
+        highest[width] = height
+    return bytes(highest)

@@ -136,13 +136,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best nodes for a pod, best first, and why others do not take it.
+    """The best nodes for a pod, best first, and why others do not take it, by name.
 
     A node that takes it but is not among the best is in neither.
     """
 
     candidates: tuple[Candidate, ...]
-    refusals: tuple[NodeRefusal, ...]
+    refusals: Mapping[str, RefusalKind]
 
 
 @dataclass(frozen=True, slots=True)

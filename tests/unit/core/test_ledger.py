@@ -19,6 +19,7 @@ from tests.support.ledgers import (
 
 from gshare import placement
 from gshare.ledger import Candidate, Ledger, RefusalKind
+from gshare.modes import RECT, Packer
 from gshare.placement import Placement
 
 
@@ -179,7 +180,7 @@ def test_within_a_node_the_choice_is_that_of_placement():
     put_node(ledger, "a", *(gpu(f"GPU-{index}") for index in range(4)))
     for number in range(60):
         request = asks(f"p{number}", chance.randint(5, 60), chance.randint(5, 60))
-        wanted = placement.choose(ledger.snapshots("a"), request, placement.Verdicts())
+        wanted = placement.choose(ledger.snapshots("a"), request, Packer(RECT))
 
         got = reserve_best(ledger, request)
 
@@ -196,7 +197,7 @@ def test_a_ranking_has_at_most_the_best_nodes_and_refuses_none_that_fits():
     ranking = ledger.rank(asks(), ["a", "b", "c", "unknown"], 2)
 
     assert [each.node for each in ranking.candidates] == ["a", "b"]
-    assert [each.node for each in ranking.refusals] == ["unknown"]
+    assert list(ranking.refusals) == ["unknown"]
 
 
 def test_refusals_have_one_text_for_equal_nodes():
@@ -206,7 +207,7 @@ def test_refusals_have_one_text_for_equal_nodes():
 
     ranking = ledger.rank(asks(), ["a", "b"], 16)
 
-    assert {each.text for each in ranking.refusals} == {"GPU rectangles are full"}
+    assert set(ranking.refusals.values()) == {"GPU rectangles are full"}
 
 
 def test_a_reservation_holds_its_place_until_it_is_given_up():

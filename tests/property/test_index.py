@@ -1,0 +1,104 @@
+"""The index answers exactly as the same rule does GPU by GPU, for any cluster and any request.
+
+Hypothesis draws a seed and the shape of a cluster; chance then fills its GPUs until little fits and
+takes some pods away again, so that many have room for a request only in a new layout.
+"""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import ledgers, plain_ranking
+
+from gshare.ledger import Ledger
+from gshare.modes import MODES, Packer
+from gshare.placement import Request
+from gshare.policies import POLICIES, Preference
+
+NODES = [f"n{index}" for index in range(9)]
+MODELS = ["bert", "llama"]
+GIB = 2**30
+MIXES = {"grid": [10, 20, 30, 40, 50, 60], "small": [5, 8, 12, 20, 24], "any": range(1, 101)}
+
+
+def some_ledger(mode: str, chance: random.Random, nodes: int, gpus: int) -> Ledger:
+    """Return a ledger with a few unwell GPUs and nodes, scarce units and pods everywhere."""
+    ledger = Ledger(Packer(MODES[mode]))
+    for name in chance.sample(NODES, nodes):
+        inventory = [
+            ledgers.gpu(
+                f"GPU-{name}-{index}",
+                memory_bytes=chance.choice([16, 16, 80]) * GIB,
+                max_clients=chance.choice([6, 48, 48]),
+                is_healthy=chance.random() < 0.9,
+            )
+            for index in range(chance.randint(0, gpus))
+        ]
+        units = chance.choice([0, 150, *[10_000] * 6])
+        ledger.put_node(name, inventory, units, units)
+        models = {gpu.uuid: {chance.choice(MODELS)} for gpu in inventory if chance.random() < 0.3}
+        ledger.put_resident(name, models)
+    return ledger
+
+
+def fill(ledger: Ledger, chance: random.Random, mix: str) -> None:
+    """Put pods on every GPU until three in a row find no room, then take some away."""
+    for node in ledger.nodes():
+        for index in range(len(ledger.inventory(node))):
+            misses = chance.choice([0, 3, 3])
+            while misses:
+                snapshot = ledger.snapshots(node)[index]
+                uid = f"{node}-{index}-{len(snapshot.memory)}"
+                quota, sm = (chance.choice(MIXES[mix]) for _ in range(2))
+                pod = ledgers.placed(uid, node, quota, sm, memory=GIB // 2, gpu=snapshot.gpu.uuid)
+                is_forged = chance.random() < 0.01
+                if is_forged or snapshot.layout.beside(uid, pod.placement.size):
+                    ledger.put(pod)
+                else:
+                    misses -= 1
+                if is_forged:
+                    break
+    for pod in list(ledger.placed()):
+        if chance.random() < 0.15:
+            ledger.drop_pod(pod.uid)
+
+
+def hold(ledger: Ledger, chance: random.Random) -> None:
+    """Hold a place that a pod is to leave."""
+    for pod in list(ledger.placed())[:1]:
+        if chance.random() < 0.3:
+            held = ledgers.reservation("urgent", pod.node, victims=frozenset({pod.uid}))
+            ledger.reserve(held)
+
+
+def asked(chance: random.Random, mix: str) -> tuple[Request, Preference]:
+    quota, sm = (chance.choice(MIXES[mix]) for _ in range(2))
+    request = Request("new", sm, quota, chance.choice([None, GIB // 4, GIB // 4, 9 * GIB]))
+    return request, Preference(chance.choice(list(POLICIES)), chance.choice(MODELS))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.tuples(st.integers(1, 9), st.sampled_from([1, 2, 4, 12])),
+    mixes=st.tuples(st.sampled_from(sorted(MIXES)), st.sampled_from(sorted(MIXES))),
+    limit=st.integers(1, 9),
+)
+def test_the_index_ranks_as_the_plain_rule_does(mode, seed, shape, mixes, limit):
+    chance = random.Random(seed)  # noqa: S311
+    ledger = some_ledger(mode, chance, *shape)
+    fill(ledger, chance, mixes[0])
+    hold(ledger, chance)
+    names = chance.sample([*NODES, "unknown"], chance.choice([1, 2, 10]))
+    for _ in range(6):
+        request, preference = asked(chance, mixes[1])
+
+        ranking = ledger.rank(request, names, limit, preference)
+
+        plain = plain_ranking.rank(ledger, request, names, limit, preference, MODES[mode])
+        got = [(each.node, each.gpu_uuid, each.is_relaid) for each in ranking.candidates]
+        assert (got, dict(ranking.refusals)) == plain
+        for pod in chance.sample(list(ledger.placed()), min(2, len(list(ledger.placed())))):
+            ledger.drop_pod(pod.uid)

@@ -5,6 +5,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from gshare import modes, policies
 from gshare.errors import GshareError
 from gshare.runtime import service as runtime
 from gshare.runtime.kube import ApiServer
@@ -45,9 +46,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account")
     parser.add_argument(
-        "--best-nodes",
+        "--mode",
+        choices=tuple(modes.MODES),
+        default=default.mode,
+        help="whether a quota is one rectangle or may be cut into slices (%(default)s)",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=tuple(policies.POLICIES),
+        default=default.policy,
+        help="which GPU pods prefer that do not say it themselves (%(default)s)",
+    )
+    parser.add_argument(
+        "--filter-nodes",
         type=_above_zero,
-        default=default.best_nodes,
+        default=default.filter_nodes,
+        metavar="N",
         help="how many nodes filter offers the scheduler (%(default)s)",
     )
     return parser

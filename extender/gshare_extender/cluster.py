@@ -26,7 +26,9 @@ from gshare.ledger import (
     RefusalKind,
     Reservation,
 )
+from gshare.modes import MODES, Packer
 from gshare.placement import Request
+from gshare.policies import Preference
 from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
@@ -34,6 +36,8 @@ from . import nominations, reading
 from .recovery import TURNED_AWAY, Resting
 from .settings import ExtenderSettings
 
+_ANSWERS: Final = 65_536
+"""Sets of functions for which a layout was searched, of which the answer is kept."""
 _REMEMBERED: Final = 10_000
 """Pods between filter and bind, or refused, of which something is remembered."""
 
@@ -53,6 +57,7 @@ class _Passing:
 
     request: Request
     offered: tuple[str, ...] = ()
+    preference: Preference = field(default_factory=Preference)
     is_refused: bool = False
     is_uncertain: bool = False
     bound_at_s: float = 0.0
@@ -74,13 +79,18 @@ class Cluster:
 
     settings: ExtenderSettings
     listeners: Listeners = field(default_factory=Listeners)
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledger = field(init=False)
     clock: Callable[[], float] = time.monotonic
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
     _freed: list[str] = field(default_factory=list)
     _resting: Resting = field(default_factory=Resting)
     _offers: dict[str, reading.Offer] = field(default_factory=dict)
+    _is_laid_out: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin with an empty ledger, in the mode of the settings."""
+        self.ledger = Ledger(Packer(MODES[self.settings.mode], _ANSWERS))
 
     @contextmanager
     def locked(self) -> Iterator[Ledger]:
@@ -108,6 +118,7 @@ class Cluster:
                 self._note_freed(ledger.drop_pod(uid))
                 self._passing.pop(uid, None)
                 self._prolong(uid)
+            self._lay_out(ledger)
 
     def take_node(self, verb: Verb, node: Node) -> None:
         """Take over what the API server says of a node."""
@@ -121,11 +132,22 @@ class Cluster:
                 return
             ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
             ledger.put_terms(name, offer.standings)
+            ledger.put_resident(name, offer.resident)
             before = self._offers.get(name)
             is_relieved = before is not None and before.standings != offer.standings
             if is_relieved or (before != offer and self._resting.changed(name)):
                 self._note_freed(name)
             self._offers[name] = offer
+            self._lay_out(ledger)
+
+    def lay_out(self) -> None:
+        """Lay out all that was listed, and from now on what changes as it does.
+
+        While the lists are read nothing is laid out yet: a GPU once, and not for each of its pods.
+        """
+        with self.locked() as ledger:
+            self._is_laid_out = True
+            ledger.settle()
 
     def tick(self) -> int:
         """Give up what has expired; return how many reservations that were."""
@@ -147,7 +169,9 @@ class Cluster:
             pod = ledger.pod(uid)
         return pod.node if pod else None
 
-    def offer(self, request: Request, nodes: Sequence[str]) -> Ranking:
+    def offer(
+        self, request: Request, nodes: Sequence[str], preference: Preference | None = None
+    ) -> Ranking:
         """Return the best of `nodes` for a pod, and hold a place on the very best.
 
         A place that was held for it before is given up, unless its bind may still land there, or
@@ -155,12 +179,13 @@ class Cluster:
         """
         with self.locked() as ledger:
             passing = self._remember(request)
+            passing.preference = preference or passing.preference
             before = ledger.reservation(request.key)
             is_bound_perhaps = passing.is_uncertain and ledger.is_sound(request.key)
             if is_bound_perhaps and before is not None and before.node in nodes:
                 return _only(before)
             ledger.cancel(request.key)
-            ranking = self._rank(request, nodes)
+            ranking = self._rank(request, nodes, passing.preference)
             self._hold_best(request, ranking, before)
             passing.offered = tuple(each.node for each in ranking.candidates)
             passing.is_refused = not ranking.candidates
@@ -197,7 +222,9 @@ class Cluster:
                 placement = held.placement
             else:
                 self._note_freed(ledger.cancel(request.key))
-                answer = ledger.fit(request, node)
+                passing = self._passing.get(request.key)
+                preference = passing.preference if passing else self._default()
+                answer = ledger.fit(request, node, preference)
                 if isinstance(answer, NodeRefusal):
                     return answer
                 placement = ledger.placement_for(answer, request)
@@ -243,13 +270,22 @@ class Cluster:
         with self.locked() as ledger:
             self._note_freed(ledger.cancel(uid))
 
-    def _rank(self, request: Request, nodes: Sequence[str]) -> Ranking:
-        now = self.clock()
-        resting = [node for node in nodes if self._resting.rests(node, now)]
-        others = [node for node in nodes if node not in resting] if resting else nodes
-        ranking = self.ledger.rank(request, others, self.settings.best_nodes)
-        refusals = (*ranking.refusals, *(NodeRefusal(n, RefusalKind.RESTING) for n in resting))
-        return Ranking(ranking.candidates, refusals)
+    def _default(self) -> Preference:
+        return Preference(self.settings.policy)
+
+    def _lay_out(self, ledger: Ledger) -> None:
+        """Lay out what an event has changed, on the thread that tells it, not on a pod's."""
+        if self._is_laid_out:
+            ledger.settle()
+
+    def _rank(self, request: Request, nodes: Sequence[str], preference: Preference) -> Ranking:
+        resting = self._resting.now(self.clock())
+        asked_in_vain = [node for node in nodes if node in resting] if resting else []
+        if asked_in_vain:
+            nodes = [node for node in nodes if node not in resting]
+        ranking = self.ledger.rank(request, nodes, self.settings.filter_nodes, preference)
+        at_rest = dict.fromkeys(asked_in_vain, RefusalKind.RESTING)
+        return Ranking(ranking.candidates, {**ranking.refusals, **at_rest})
 
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:
@@ -261,7 +297,8 @@ class Cluster:
             self.ledger.reserve(before)
 
     def _remember(self, request: Request) -> _Passing:
-        passing = self._passing.pop(request.key, None) or _Passing(request)
+        passing = self._passing.pop(request.key, None)
+        passing = passing or _Passing(request, preference=self._default())
         passing.request = request
         self._passing[request.key] = passing
         while len(self._passing) > _REMEMBERED:
@@ -291,4 +328,4 @@ class Cluster:
 def _only(before: Reservation) -> Ranking:
     """Return a ranking of the one node where a pod may be bound already."""
     placement = before.placement
-    return Ranking((Candidate(before.node, placement.gpu_uuid, placement.memory_bytes, 0),), ())
+    return Ranking((Candidate(before.node, placement.gpu_uuid, placement.memory_bytes, 0),), {})

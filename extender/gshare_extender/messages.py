@@ -3,7 +3,9 @@
 Nothing past this module knows them. Null stands for what is not there; unknown fields are skipped.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +21,14 @@ class FilterArgs(msgspec.Struct, frozen=True, rename="pascal"):
     """What filter and prioritize are asked. `node_names` is there where nodeCacheCapable is set."""
 
     pod: Pod
-    node_names: list[str] | None = None
+    node_names: Sequence[str] | None = None
+
+
+class _RawFilterArgs(msgspec.Struct, frozen=True, rename="pascal"):
+    """The same, the names as they came."""
+
+    pod: Pod
+    node_names: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class FilterResult(msgspec.Struct, frozen=True, rename="pascal"):
@@ -80,13 +89,32 @@ class BindingResult(msgspec.Struct, frozen=True, rename="pascal"):
     error: str = ""
 
 
+@functools.lru_cache(maxsize=8)
+def _names(content: bytes) -> tuple[str, ...] | None:
+    """Return a list of names. A cluster's is long, and comes again with each pod."""
+    return msgspec.json.decode(content, type=tuple[str, ...] | None)
+
+
 T = TypeVar("T")
 
 
 def decode(content: bytes, kind: type[T]) -> T:
     """Return the message of type `kind` in `content`; MessageError where it is none."""
-    try:
+    with _understood():
         return msgspec.json.decode(content, type=kind)
+
+
+def decode_filter(content: bytes) -> FilterArgs:
+    """Return what `decode` does for FilterArgs; a list of names that came before costs little."""
+    with _understood():
+        args = msgspec.json.decode(content, type=_RawFilterArgs)
+        return FilterArgs(args.pod, _names(bytes(args.node_names)))
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise MessageError(f"not what the scheduler sends: {error}") from error
 

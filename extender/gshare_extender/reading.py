@@ -13,10 +13,12 @@ from gshare.annotations import (
     decode_in_force,
     decode_inventory,
     decode_placement,
+    decode_resident,
 )
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
 from gshare.placement import Request
+from gshare.policies import POLICIES, Preference
 from gshare.runtime.kube.objects import Container, Node, Pod, pod_json
 from gshare.workload import pods
 
@@ -41,6 +43,7 @@ class Offer:
     units: tuple[int, int]
     trouble: str = ""
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    resident: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def asks(pod: Pod) -> bool:
@@ -59,6 +62,18 @@ def request(pod: Pod) -> Request | None:
     return Request(
         pod.metadata.uid, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes
     )
+
+
+def preference(pod: Pod, policy: str) -> Preference:
+    """Return which GPUs `pod` prefers, by `policy` where it does not say; InputError if wrong."""
+    texts = pod.metadata.annotations
+    chosen = texts.get(names.ANNOTATION_POLICY, policy)
+    try:
+        return Preference(chosen, texts.get(names.ANNOTATION_MODEL, ""))
+    except ValueError as error:
+        known = ", ".join(POLICIES)
+        field_name = f"annotation {names.ANNOTATION_POLICY}"
+        raise InputError(field_name, chosen, f"must be one of {known}") from error
 
 
 def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
@@ -91,6 +106,8 @@ def offer(node: Node) -> Offer:
     read, name = Offer((), units), names.ANNOTATION_IN_FORCE
     try:
         read = replace(read, standings=decode_in_force(texts.get(name, "{}")))
+        name = names.ANNOTATION_RESIDENT
+        read = replace(read, resident=decode_resident(texts.get(name, "{}")))
         name = names.ANNOTATION_GPUS
         return replace(read, inventory=decode_inventory(texts.get(name, "[]")))
     except ValueError as error:

@@ -47,6 +47,10 @@ class Resting:
         rest = self._rests.get(node)
         return rest is not None and now_s < rest.until_s
 
+    def now(self, now_s: float) -> set[str]:
+        """Return all nodes that are left alone."""
+        return {node for node, rest in self._rests.items() if now_s < rest.until_s}
+
     def over(self, now_s: float) -> list[str]:
         """Return the nodes that may be tried again since the last call; forget old ones."""
         found = [

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gshare import modes, policies
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -30,7 +32,11 @@ class ExtenderSettings:
     """Where /metrics, /healthz, /readyz and /v1/cluster are."""
     kubeconfig: Path | None = None
     """None: the pod's service account, else the default kubeconfig."""
-    best_nodes: int = 16
+    mode: str = modes.RECT.name
+    """How a GPU is shared: `rect`, in which every admitted set gets its quota, or `sliced`."""
+    policy: str = policies.BINPACK
+    """Which GPU is preferred where a pod's annotation says nothing: a key of policies.POLICIES."""
+    filter_nodes: int = 16
     """How many nodes filter offers. More leave other plugins more choice, and cost time."""
     threads: int = 16
     """Binds that wait for the API server at once, filter and prioritize beside them."""

@@ -54,6 +54,7 @@ class Verbs:
         nodes = args.node_names
         try:
             request = reading.request(args.pod)
+            preference = reading.preference(args.pod, self._cluster.settings.policy)
         except InputError as error:
             text = f"{error.field}: {error.value!r}: {error.problem}"
             return FilterResult((), dict.fromkeys(nodes, text))
@@ -62,7 +63,7 @@ class Verbs:
         seen = self._cluster.seen_on(request.key)
         if seen is not None:
             return _only(seen, nodes)
-        ranking = self._cluster.offer(request, nodes)
+        ranking = self._cluster.offer(request, nodes, preference)
         if not ranking.candidates:
             self._refused(Demand(args.pod, request, tuple(nodes)))
         return _result(ranking)
@@ -107,5 +108,5 @@ def _only(node: str, nodes: Sequence[str]) -> FilterResult:
 def _result(ranking: Ranking) -> FilterResult:
     return FilterResult(
         [each.node for each in ranking.candidates],
-        {each.node: each.text for each in ranking.refusals},
+        ranking.refusals,
     )

@@ -22,10 +22,13 @@ class Watches:
             "/api/v1/pods",
             Pod,
             cluster.take_pod,
+            on_sync=self._listed,
             keeps=_matters,
             following=Following(field_selector=_LIVE_PODS),
         )
-        self.nodes = Reflector(api, "/api/v1/nodes", Node, cluster.take_node)
+        self.nodes = Reflector(api, "/api/v1/nodes", Node, cluster.take_node, on_sync=self._listed)
+        self._cluster = cluster
+        self._is_laid_out = False
 
     def start(self) -> None:
         """Begin to follow."""
@@ -49,7 +52,13 @@ class Watches:
                 return f"gshare does not know the {name} yet: {reflector.trouble}"
             if reflector.is_stale(now):
                 return f"gshare has lost sight of the {name}: {reflector.trouble}"
-        return ""
+        return "" if self._is_laid_out else "gshare lays out the GPUs of the pods that it found"
+
+    def _listed(self) -> None:
+        """Lay everything out once both lists are known."""
+        if self.pods.is_synced and self.nodes.is_synced:
+            self._cluster.lay_out()
+            self._is_laid_out = True
 
     def connected(self) -> dict[str, bool]:
         """Return which of the two watches are open."""

@@ -20,7 +20,6 @@ from .cluster import Cluster
 from .messages import (
     BindingArgs,
     BindingResult,
-    FilterArgs,
     FilterResult,
     MessageError,
     PreemptionArgs,
@@ -75,8 +74,8 @@ def scheduler_app(pages: Pages, verbs: Verbs, binder: Binder, counts: Counts) ->
     """Return the public application with the verbs added: one table of them."""
     app = public_app(pages)
     answers: Mapping[str, Callable[[bytes], object]] = {
-        "filter": lambda body: verbs.filter(messages.decode(body, FilterArgs)),
-        "prioritize": lambda body: verbs.prioritize(messages.decode(body, FilterArgs)),
+        "filter": lambda body: verbs.filter(messages.decode_filter(body)),
+        "prioritize": lambda body: verbs.prioritize(messages.decode_filter(body)),
         "preempt": lambda body: verbs.preempt(messages.decode(body, PreemptionArgs)),
         "bind": lambda body: _bind(binder, counts, messages.decode(body, BindingArgs)),
     }

@@ -50,7 +50,7 @@ def test_the_program_serves_until_it_is_told_to_end(api, tmp_path):
     [
         (["--kubeconfig=/nowhere"], 1, "gshare-extender: kubeconfig /nowhere: there is no such"),
         (["--listen=nonsense"], 2, "'nonsense': must be HOST:PORT or :PORT"),
-        (["--best-nodes=0"], 2, "0: must be above 0"),
+        (["--filter-nodes=0"], 2, "0: must be above 0"),
     ],
     ids=["no kubeconfig", "no address", "no nodes"],
 )

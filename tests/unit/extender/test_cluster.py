@@ -245,7 +245,7 @@ def test_a_node_that_turned_a_pod_away_is_left_alone_for_a_moment(cluster, clock
     later = offered(cluster, SMALL)
 
     assert [each.node for each in at_once.candidates] == ["b"]
-    assert at_once.refusals == (NodeRefusal("a", RefusalKind.RESTING),)
+    assert at_once.refusals == {"a": RefusalKind.RESTING}
     assert claim == NodeRefusal("a", RefusalKind.RESTING)
     assert later == ["a", "b"]
 

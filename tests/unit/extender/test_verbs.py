@@ -13,7 +13,7 @@ NODES = ["a", "b", "c"]
 
 @pytest.fixture
 def cluster():
-    found = Cluster(ExtenderSettings(best_nodes=2))
+    found = Cluster(ExtenderSettings(filter_nodes=2))
     for name in NODES:
         found.take_node("put", as_node(gpu_node(name)))
     return found

@@ -9,7 +9,7 @@ the same processors; where all were created `BEFORE` the scheduler started, with
 import dataclasses
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -88,6 +88,19 @@ def run(rig: Rig, nodes: int, load: Load, *, has_extender: bool) -> Trial:
         return _trial(rig, nodes, load.warm_pods, drain, has_extender=has_extender)
     finally:
         rig.clear()
+
+
+def quietest(attempts: Iterable[Trial]) -> Trial:
+    """Return the first attempt that others left in quiet, else the one disturbed least."""
+    least: Trial | None = None
+    for found in attempts:
+        if least is None or found.drain.host_busy_percent < least.drain.host_busy_percent:
+            least = found
+        if least.drain.host_busy_percent <= host.QUIET_PERCENT:
+            break
+    if least is None:
+        raise ValueError("attempts: must be one at least")
+    return least
 
 
 def _follow(rig: Rig, binds: Iterator[bytes], pods: int) -> None:

@@ -2,16 +2,17 @@
 
 import pytest
 from benchmarks.cluster import figures, objects
+from benchmarks.cluster import trial as trials
 from benchmarks.cluster.figures import Drain, Latency, Trial
 from benchmarks.cluster.histograms import Scrape
 
 SETTINGS = {"clientConnection": {"kubeconfig": "k"}, "extenders": ["another"], "kind": "K"}
 
 
-def trial(nodes=1000, pods=2000, seconds=20.0, conflicts=0, *, has_extender=True):
+def trial(nodes=1000, pods=2000, seconds=20.0, conflicts=0, busy=0.0, *, has_extender=True):
     """Return a trial that only says what matters here."""
     some = Latency(pods, 1, 1, 1, 1)
-    drain = Drain(pods, seconds, {}, {}, 0)
+    drain = Drain(pods, seconds, {}, {}, busy)
     return Trial(nodes, has_extender, drain, 0, {}, some, some, {}, conflicts, 0)
 
 
@@ -82,3 +83,24 @@ def test_without_the_extender_the_scheduler_counts_by_itself_and_all_else_is_ali
 
 def test_every_trial_has_the_same_pods():
     assert objects.pods(50) == objects.pods(60)[:50]
+
+
+@pytest.mark.parametrize(
+    ("busy", "counts", "tried"),
+    [
+        pytest.param([40, 10, 0], 10, 2, id="the first on a quiet host"),
+        pytest.param([40, 20, 30], 20, 3, id="the least disturbed where none was quiet"),
+    ],
+)
+def test_a_trial_is_repeated_while_others_use_the_host(busy, counts, tried):
+    attempts = (trial(busy=percent) for percent in busy)
+
+    found = trials.quietest(attempts)
+
+    assert found.drain.host_busy_percent == counts
+    assert len(list(attempts)) == len(busy) - tried
+
+
+def test_arrivals_that_are_unknown_are_refused():
+    with pytest.raises(ValueError, match="arrivals 'never'"):
+        trials.Load(1, 1, "never")

@@ -72,8 +72,9 @@ def preference(pod: Pod, policy: str) -> Preference:
         return Preference(chosen, texts.get(names.ANNOTATION_MODEL, ""))
     except ValueError as error:
         known = ", ".join(POLICIES)
+        name = pod.metadata.name
         field_name = f"annotation {names.ANNOTATION_POLICY}"
-        raise InputError(field_name, chosen, f"must be one of {known}") from error
+        raise InputError(f"pod {name}", field_name, chosen, f"must be one of {known}") from error
 
 
 def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:

@@ -24,6 +24,7 @@ _REASONS: Final = {
     ProblemKind.VANISHED: "GpuVanished",
     ProblemKind.UNPLACED: "GpuPlacementMissing",
     ProblemKind.INVENTORY: "GpuInventoryUnreadable",
+    ProblemKind.MODEL: "GpuModelChanged",
 }
 ACTION: Final = "Checking"
 

@@ -32,6 +32,8 @@ class NodeBook:
         self._books: dict[str, GpuBook] = {}
         self._allocatable = (0, 0)
         self._trouble = ""
+        self._exchanged: dict[str, tuple[str, frozenset[str]]] = {}
+        """The model that a GPU was of, by UUID, and the pods that came to it then."""
         self._resident: Mapping[str, Collection[str]] = {}
         self._stale: set[str] = set()
         self._seen: dict[str, PlacedPod] = {}
@@ -90,6 +92,7 @@ class NodeBook:
         known = (self.is_known, self._allocatable, self._trouble)
         if unchanged and known == (True, allocatable, trouble):
             return
+        self._note_exchanged(gpus)
         before = {uuid: book.snapshot.layout for uuid, book in self._books.items()}
         empty = self._packer.mode.empty
         self._books = {uuid: GpuBook(gpu, before.get(uuid, empty)) for uuid, gpu in gpus.items()}
@@ -169,6 +172,19 @@ class NodeBook:
                 yield Problem(kind, self.name, text, book.gpu.uuid, book.holders)
         if self.is_known and not self._trouble:
             yield from self._vanished()
+        for uuid, (model, pods) in self._exchanged.items():
+            left = tuple(uid for uid in self.placed if uid in pods)
+            if left and uuid in self._books:
+                now = self._books[uuid].gpu.model
+                text = f"was a {model} when its pods came and is a {now} now: delete the pods"
+                yield Problem(ProblemKind.MODEL, self.name, text, uuid, left)
+
+    def _note_exchanged(self, gpus: Mapping[str, NodeGpu]) -> None:
+        """Take note of GPUs that have another model, while pods that came before are on them."""
+        for uuid, book in self._books.items():
+            if uuid in gpus and gpus[uuid].model != book.gpu.model and book.holders:
+                first = self._exchanged.get(uuid, (book.gpu.model, frozenset()))[0]
+                self._exchanged[uuid] = (first, frozenset(book.holders))
 
     def _vanished(self) -> Iterator[Problem]:
         for pod in self.placed.values():

@@ -169,6 +169,7 @@ class ProblemKind(StrEnum):
     VANISHED = "vanished_gpu"
     UNPLACED = "unplaced_pod"
     INVENTORY = "inventory"
+    MODEL = "changed_model"
 
 
 @dataclass(frozen=True, slots=True)

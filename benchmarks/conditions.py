@@ -16,7 +16,9 @@ def of(module: str, measured: Collection[Measured[object]]) -> dict[str, object]
     """Return the command, how busy others kept the host at worst, and versions."""
     return {
         "command": " ".join(["python -m", module, *sys.argv[1:]]),
-        "host_busy_percent": round(max(each.host_busy_percent for each in measured), 1),
+        "host_busy_percent": round(
+            max((each.host_busy_percent for each in measured), default=0.0), 1
+        ),
         "runs_on_a_busy_host": sum(each.host_was_busy for each in measured),
         "quiet_host_percent": host.QUIET_PERCENT,
         "versions": {"gshare": metadata.version("gshare"), "commit": _commit()},

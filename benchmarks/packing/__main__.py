@@ -1,83 +1,84 @@
-"""Runs the packing benchmark: `python -m benchmarks.packing`.
+"""Runs the packing benchmark: `python -m benchmarks.packing`, about 10 minutes; `--quick` 1.
 
-B2, first-refusal utilisation, for each mix, number of GPUs and way to place; prints a table and
-writes build/bench/packing.json. Counts and areas hold on any machine; the decision times are the
-host's, with the choice among all GPUs in a plain loop.
+B1-B7, each a module, with gshare's two modes and its rivals on the same streams. Prints a table
+and the bars, writes build/bench/packing.json, and ends with 1 if a bar is missed. Counts and areas
+hold on any machine; the times of B6 are the host's.
 """
 
 import argparse
+import os
+import sys
 from collections.abc import Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from tests.support.daemon import native
 
-from gshare.runtime.report import Claim, Report
+from benchmarks import conditions, verdict
+from gshare.runtime.report import Report
 
-from . import first_refusal
-from .mixes import MIXES, openb
-
-STREAMS = {1: 100, 4: 60, 16: 12}
-QUICK_STREAMS = {1: 20, 4: 12, 16: 2}
-USUAL_MIXES = ("fast", "gridinv", "small")
-LEAST_USED_PERCENT = {("fast", 4, "rect"): 88.0, ("fast", 4, "sliced"): 93.0}
+from . import bars, cost, figure, optimum, plan, soundness, tables
+from .found import Found
+from .plan import FULL, QUICK, Job, Plan
+from .soundness import KERNELS_NS, Sample
+from .ways import OURS, UNSOUND
 
 
 def main() -> None:
-    """Run, print and write the report."""
+    """Run, print, write the report and the figure."""
+    arguments = _arguments()
+    chosen = QUICK if arguments.quick else FULL
+    found = measured(chosen, arguments.openb)
+    claims = verdict.failing_first(bars.claims_of(found.rows))
+    about = conditions.of("benchmarks.packing", []) | {
+        "has_solver": optimum.SOLVER.exists(),
+        "missed_below_percent": soundness.MISSED_PERCENT,
+    }
+    report = Report(claims, found.rows, simulated=True, conditions=about)
+    report.write(arguments.report)
+    out = verdict.console()
+    tables.show(out, found.rows)
+    if arguments.figure:
+        out.print(*figure.draw(found.rows, arguments.figure))
+    verdict.show(out, claims)
+    sys.exit(0 if report.holds else 1)
+
+
+def measured(chosen: Plan, trace: Path | None) -> Found:
+    """Do every job; what is timed runs alone."""
+    found = cost.measured(chosen.decisions)
+    for job in plan.optimum_jobs(chosen):
+        found.add(job())
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        _add(found, pool, plan.jobs(chosen, trace))
+        _add(found, pool, _soundness_jobs(found, chosen))
+    return found
+
+
+def _soundness_jobs(found: Found, chosen: Plan) -> Iterable[Job]:
+    for way in (*OURS, UNSOUND):
+        yield partial(soundness.refused_by_exact_test, way, sorted(found.sets[way]))
+    library = native().arbiter
+    for kernel_ns in KERNELS_NS:
+        yield partial(soundness.alone, library, kernel_ns)
+        for mode in OURS:
+            timetables = soundness.sampled(found.timetables[mode], chosen.sets_run)
+            yield partial(soundness.delivered, library, Sample(mode, kernel_ns, timetables))
+
+
+def _add(found: Found, pool: Executor, jobs: Iterable[Job]) -> None:
+    for each in pool.map(plan.run, list(jobs)):
+        found.add(each)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", type=Path, default=Path("build/bench/packing.json"))
-    parser.add_argument("--quick", action="store_true", help="fewer streams")
-    parser.add_argument(
-        "--mix", choices=sorted(MIXES), action="append", help="instead of the usual"
-    )
-    parser.add_argument("--openb", type=Path, help="openb_pod_list_default.csv, one more mix")
-    arguments = parser.parse_args()
-    mixes = {name: MIXES[name] for name in arguments.mix or USUAL_MIXES}
-    if arguments.openb:
-        mixes["openb"] = openb(arguments.openb)
-    streams = QUICK_STREAMS if arguments.quick else STREAMS
-    cases = [
-        case for name, mix in mixes.items() for case in first_refusal.cases(name, mix, streams)
-    ]
-    Report(claims_of(cases), cases, simulated=False).write(arguments.report)
-    print_table(cases)
-
-
-def claims_of(cases: Iterable[dict[str, object]]) -> list[Claim]:
-    """Judge the figures that are promised."""
-    cases = tuple(cases)
-    refuted = sum(int(str(case["infeasible_sets"])) for case in cases)
-    found = {(case["mix"], case["gpus"], case["how"]): case for case in cases}
-    return [
-        Claim.compare("infeasible_sets", refuted, "sets that the exact test refuses", "==", 0),
-        *(
-            Claim.compare(
-                f"used_percent_{mix}_{gpus}_gpus_{how}",
-                float(str(found[mix, gpus, how]["used_percent"])),
-                "% of the area",
-                ">=",
-                least,
-            )
-            for (mix, gpus, how), least in LEAST_USED_PERCENT.items()
-            if (mix, gpus, how) in found
-        ),
-    ]
-
-
-def print_table(cases: Iterable[dict[str, object]]) -> None:
-    """Print one line a case."""
-    table = Table("mix", "GPUs", "how", "used %", "slices mean (most)", "decision p50 (p99) us")
-    for case in cases:
-        table.add_row(
-            str(case["mix"]),
-            str(case["gpus"]),
-            str(case["how"]),
-            f"{case['used_percent']} ± {case['standard_error']}",
-            f"{case['slices_mean']} ({case['slices_most']})",
-            f"{case['decision_p50_us']} ({case['decision_p99_us']})",
-        )
-    Console().print(table)
+    parser.add_argument("--quick", action="store_true", help="less of everything: a minute")
+    parser.add_argument("--openb", type=Path, help="openb_pod_list_default.csv: one more mix")
+    parser.add_argument("--figure", type=Path, help="folder for packing.png and packing.svg")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,109 +1,140 @@
-"""A few GPUs that take functions one by one: the ways to place, each one line of a table."""
+"""GPUs that take functions one by one and give them back, as gshare packs them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Protocol
 
-from gshare import packing
-from gshare.layout import Layout
-from gshare.modes import RECT, SLICED, Mode, Packer, Timetable
+from gshare import modes
+from gshare.modes import Mode, Packer, Timetable
 from gshare.placement import RELAYOUT_CANDIDATES
 from gshare.rectangles import GPU_RECTANGLE, Size
 
-Worth = Callable[[Timetable, Size], tuple[int, int]]
-"""What a GPU on which a function fits is worth; the smallest wins, ties to the first."""
+Set = tuple[Size, ...]
+"""What stands on one GPU."""
 
 
-def best_short_side(timetable: Timetable, size: Size) -> tuple[int, int]:
-    """Prefer the free rectangle that leaves least beside the function, then the most used GPU."""
-    assert isinstance(timetable, Layout)  # noqa: S101 (only the way with rectangles asks)
-    left = packing.short_side_left(timetable.space, size)
-    assert left is not None  # noqa: S101 (it fits)
-    return (left, -timetable.used_area)
+class Fleet(Protocol):
+    """A number of GPUs and one way to place functions on them."""
 
+    def take(self, key: str, size: Size) -> bool:
+        """Place one function more, and tell whether it found room."""
 
-def best_profile(timetable: Timetable, size: Size) -> tuple[int, int]:
-    """Prefer the GPU whose profile leaves least above or beside the function."""
-    profile = timetable.profile
-    beside = profile[size.height] - size.width
-    highest = max(height for height, width in enumerate(profile) if width >= size.width)
-    return (min(beside, highest - size.height), -timetable.used_area)
+    def leave(self, key: str) -> None:
+        """Take a function away."""
 
+    def open(self) -> None:
+        """Add an empty GPU."""
 
-def most_used(timetable: Timetable, _size: Size) -> tuple[int, int]:
-    """Prefer the GPU that is fullest."""
-    return (-timetable.used_area, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a GPU is chosen: a mode, a worth, and how many fuller GPUs are laid out anew."""
-
-    mode: Mode[Any]
-    worth: Worth
-    relayouts: int
-
-
-WAYS: Final[Mapping[str, Way]] = MappingProxyType(
-    {
-        "maximal rectangles": Way(RECT, best_short_side, 0),
-        "rect": Way(RECT, best_short_side, RELAYOUT_CANDIDATES),
-        "sliced": Way(SLICED, best_profile, RELAYOUT_CANDIDATES),
-        "rect, most used": Way(RECT, most_used, RELAYOUT_CANDIDATES),
-        "sliced, most used": Way(SLICED, most_used, RELAYOUT_CANDIDATES),
-    }
-)
+    @property
+    def sets(self) -> list[Set]:
+        """What stands on each GPU."""
 
 
 @dataclass(slots=True)
-class Fleet:
-    """GPUs, and the one way in which they take functions."""
+class Laid:
+    """GPUs with a timetable each, in one of gshare's modes.
 
-    way: Way
-    gpus: list[Timetable]
-    packer: Packer[Any] = field(init=False)
+    Best short-side fit over all GPUs, ties to the most used; before it `relayouts` of the fuller
+    GPUs without room are laid out anew. `placement.choose` does the same for a machine's GPUs.
+    """
+
+    mode: Mode[Any]
+    relayouts: int = RELAYOUT_CANDIDATES
+    gpus: list[Timetable] = field(default_factory=list)
+    profiles: list[bytes] = field(default_factory=list)
+    where: dict[str, int] = field(default_factory=dict)
+    packer: Packer = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with nothing remembered."""
-        self.packer = Packer(self.way.mode)
+        self.packer = Packer(self.mode)
 
-    @classmethod
-    def of(cls, way: Way, count: int) -> "Fleet":
-        """Return `count` empty GPUs."""
-        return cls(way, [way.mode.empty] * count)
+    def open(self) -> None:
+        """Add an empty GPU."""
+        self.gpus.append(self.mode.empty)
+        self.profiles.append(self.mode.empty.profile)
 
     @property
-    def used_percent(self) -> float:
-        """Return the area in use, in percent of all."""
-        used = sum(gpu.used_area for gpu in self.gpus)
-        return 100 * used / (GPU_RECTANGLE.area * len(self.gpus))
+    def sets(self) -> list[Set]:
+        """What stands on each GPU."""
+        return [gpu.sizes for gpu in self.gpus]
 
     def take(self, key: str, size: Size) -> bool:
-        """Place one function more, if it finds room."""
-        fitting = [index for index, gpu in enumerate(self.gpus) if gpu.fits(size)]
-        best = min(fitting, key=lambda at: self.way.worth(self.gpus[at], size), default=None)
-        for index in self._stuck(best, fitting, size):
-            gpu = self.gpus[index]
-            sizes = {**dict(zip(gpu.keys, gpu.sizes, strict=True)), key: size}
-            arranged = self.packer.arrange(sizes)
-            if arranged is not None:
-                self.gpus[index] = arranged
+        """Place one function more, and tell whether it found room."""
+        best = self._best(size)
+        for index in self._stuck(best, size):
+            if self._put(index, key, self._anew(index, key, size)):
                 return True
-        larger = None if best is None else self.gpus[best].beside(key, size)
-        if best is None or larger is None:
+        if best is None:
             return False
-        self.gpus[best] = larger
-        return True
+        larger = self.gpus[best].beside(key, size) or self._anew(best, key, size)
+        return self._put(best, key, larger)
 
-    def _stuck(self, best: int | None, fitting: Sequence[int], size: Size) -> list[int]:
+    def leave(self, key: str) -> None:
+        """Take a function away; the others keep their places."""
+        index = self.where.pop(key)
+        self._set(index, self.gpus[index].without(key))
+
+    def _best(self, size: Size) -> int | None:
+        best, least = None, (0, 0)
+        for index, profile in enumerate(self.profiles):
+            if profile[size.height] < size.width:
+                continue
+            left = modes.short_side_left(profile, size)
+            assert left is not None  # noqa: S101 (it fits)
+            worth = (left, -self.gpus[index].used_area)
+            if best is None or worth < least:
+                best, least = index, worth
+        return best
+
+    def _stuck(self, best: int | None, size: Size) -> list[int]:
         """Return the fullest GPUs without room as they lie, fuller than `best`."""
         fuller_than = 0 if best is None else self.gpus[best].used_area
         stuck = [
-            index
-            for index, gpu in enumerate(self.gpus)
-            if index not in fitting
+            (-gpu.used_area, index)
+            for index, gpu in enumerate(self.gpus if self.relayouts else ())
+            if self.profiles[index][size.height] < size.width
             and fuller_than < gpu.used_area <= GPU_RECTANGLE.area - size.area
         ]
-        stuck.sort(key=lambda index: -self.gpus[index].used_area)
-        return stuck[: self.way.relayouts]
+        return [index for _, index in sorted(stuck)[: self.relayouts]]
+
+    def _anew(self, index: int, key: str, size: Size) -> Timetable | None:
+        if not self.relayouts:
+            return None
+        return self.packer.arrange(modes.sizes_of(self.gpus[index]) | {key: size})
+
+    def _put(self, index: int, key: str, after: Timetable | None) -> bool:
+        if after is None:
+            return False
+        self.where[key] = index
+        self._set(index, after)
+        return True
+
+    def _set(self, index: int, after: Timetable) -> None:
+        self.gpus[index] = after
+        self.profiles[index] = after.profile
+
+
+def filled(fleet: Fleet, sizes: Sequence[Size]) -> int:
+    """Place all of `sizes`, opening a GPU where one finds no room; return how many are open."""
+    opened = 0
+    for number, size in enumerate(sizes):
+        while not fleet.take(str(number), size):
+            fleet.open()
+            opened += 1
+    return opened
+
+
+def opened(fleet: Fleet, gpus: int) -> Fleet:
+    """Return `fleet` with so many empty GPUs added."""
+    for _ in range(gpus):
+        fleet.open()
+    return fleet
+
+
+def rectangles_only() -> Laid:
+    """Return plain maximal rectangles: what lies stays, its free list is exact, nothing is moved.
+
+    The best rectangle of all GPUs by the profile, which packs as best short-side fit does.
+    """
+    return Laid(modes.RECT, relayouts=0)

@@ -78,9 +78,5 @@ bench: bench-orders bench-packing bench-hook bench-quota
 bench-orders: install
 	$(BIN)/python benchmarks/packing_orders.py
 
-# How full GPUs get in each packing mode, and what a decision costs: 2 minutes.
-bench-packing: install
-	$(BIN)/python -m benchmarks.packing
-
 clean:
 	rm -rf build

@@ -10,8 +10,8 @@ from typing import Final
 
 from gshare import placement, shortage
 from gshare.annotations import PodPlacement
-from gshare.layout import Verdicts
 from gshare.ledger import Candidate, NodeRefusal, RefusalKind
+from gshare.modes import Packer
 from gshare.placement import Request
 from gshare.runtime.kube.objects import Event, Pod
 from gshare.shortage import Shortage
@@ -128,19 +128,21 @@ def _line(node: NodeView, request: Request, view: ClusterView) -> Line:
         if away:
             return Line(node.name, f"{room}, but {away}", (1, _FAR))
         return Line(node.name, f"{room}: what else keeps it away is below", (0, _FAR))
-    text, distance = _refusal(node, request, verdict)
+    text, distance = _refusal(node, request, verdict, view)
     return Line(node.name, f"{text}; and {away}" if away else text, (2 if away else 1, distance))
 
 
-def _refusal(node: NodeView, request: Request, verdict: NodeRefusal) -> tuple[str, _Distance]:
+def _refusal(
+    node: NodeView, request: Request, verdict: NodeRefusal, view: ClusterView
+) -> tuple[str, _Distance]:
     """Return what the nearest GPU lacks, and how far it is; or what the whole node lacks."""
     if verdict.kind in _OF_THE_NODE:
         return _OF_THE_NODE[verdict.kind], _FAR
-    verdicts = Verdicts()
+    packer = Packer(view.mode)
     lacking = [
         (gpu, lack)
         for gpu in node.gpus
-        if not gpu.conflict and (lack := shortage.of(gpu.snapshot, request, verdicts))
+        if not gpu.conflict and (lack := shortage.of(gpu.snapshot, request, packer))
     ]
     if not lacking:
         conflicts = [f"GPU {gpu.index}: {gpu.conflict}" for gpu in node.gpus if gpu.conflict]

@@ -8,12 +8,13 @@ and all others stay as they are.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
-from gshare import names, terms
+from gshare import modes, names, terms
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import InputError
-from gshare.layout import Layout, Verdicts, settled
 from gshare.ledger import Ledger, PlacedPod, ProblemKind, UnplacedPod
+from gshare.modes import RECT, SLICED, Mode, Packer
 from gshare.placement import Snapshot
 from gshare.runtime.kube.objects import Node, Pod, pod_json
 from gshare.workload import pods
@@ -88,6 +89,8 @@ class ClusterView:
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
     ledger: Ledger = field(default_factory=Ledger, compare=False)
+    mode: Mode[Any] = RECT
+    """How its functions share GPUs, as far as that can be told (`cluster_view`)."""
     _by_name: dict[str, NodeView] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -105,8 +108,31 @@ class ClusterView:
 
 
 def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
-    """Return the picture that the API's objects give."""
-    ledger = Ledger()
+    """Return the picture that the API's objects give.
+
+    No object names the extender's mode. It counts as rectangles, unless those do not hold what
+    stands on some GPU and slices do.
+    """
+    nodes, pods_ = tuple(nodes), tuple(pods_)
+    view = _in_mode(nodes, pods_, RECT)
+    conflicts = _conflicts(view.ledger)
+    if not conflicts:
+        return view
+    as_slices = _in_mode(nodes, pods_, SLICED)
+    return as_slices if len(_conflicts(as_slices.ledger)) < len(conflicts) else view
+
+
+def _conflicts(ledger: Ledger) -> dict[tuple[str, str], str]:
+    """Return why what stands on a GPU does not go together, by node and UUID."""
+    return {
+        (problem.node, problem.gpu_uuid): problem.text
+        for problem in ledger.problems()
+        if problem.kind is ProblemKind.CONFLICT
+    }
+
+
+def _in_mode(nodes: Iterable[Node], pods_: Iterable[Pod], mode: Mode[Any]) -> ClusterView:
+    ledger = Ledger(Packer(mode))
     views = []
     by_name = {node.metadata.name: node for node in nodes}
     offers = {name: reading.offer(node) for name, node in by_name.items()}
@@ -121,18 +147,14 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
         view = _pod_view(pod, seen, offer_there.standings if offer_there else {})
         if view is not None:
             views.append(view)
-    conflicts = {
-        (problem.node, problem.gpu_uuid): problem.text
-        for problem in ledger.problems()
-        if problem.kind is ProblemKind.CONFLICT
-    }
+    conflicts = _conflicts(ledger)
     return ClusterView(
         tuple(
             NodeView(
                 name,
                 by_name[name].is_ready,
                 not by_name[name].spec.unschedulable,
-                _gpu_states(name, ledger, conflicts),
+                _gpu_states(name, ledger, conflicts, mode),
                 offers[name].trouble,
                 offers[name].standings,
             )
@@ -140,6 +162,7 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
         ),
         tuple(sorted(views, key=lambda view: view.path)),
         ledger,
+        mode,
     )
 
 
@@ -212,27 +235,27 @@ def _state(pod: Pod) -> str:
 
 
 def _gpu_states(
-    node: str, ledger: Ledger, conflicts: Mapping[tuple[str, str], str]
+    node: str, ledger: Ledger, conflicts: Mapping[tuple[str, str], str], mode: Mode[Any]
 ) -> tuple[GpuState, ...]:
     states = []
     offered = zip(ledger.inventory(node), ledger.snapshots(node), strict=True)
     for index, (gpu, snapshot) in enumerate(offered):
         conflict = conflicts.get((node, gpu.uuid), "")
-        shown = _as_many_as_fit(node, gpu, ledger) if conflict else snapshot
+        shown = _as_many_as_fit(node, gpu, ledger, mode) if conflict else snapshot
         states.append(GpuState(index, gpu, shown, conflict))
     return tuple(states)
 
 
-def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: Ledger) -> Snapshot:
+def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: Ledger, mode: Mode[Any]) -> Snapshot:
     """Return what can be drawn of a GPU whose placements conflict."""
     held = {
         pod.uid: pod.placement
         for pod in sorted(ledger.placed(), key=lambda pod: (pod.namespace, pod.name))
         if (pod.node, pod.placement.gpu_uuid) == (node, gpu.uuid)
     }
-    layout, verdicts = Layout(), Verdicts()
+    layout, packer = mode.empty, Packer(mode)
     for uid, placed in held.items():
-        sizes = dict(zip(layout.keys, layout.sizes, strict=True)) | {uid: placed.size}
-        layout = settled(layout, sizes, verdicts) or layout
+        sizes = modes.sizes_of(layout) | {uid: placed.size}
+        layout = packer.settled(layout, sizes) or layout
     memory = tuple((uid, held[uid].memory_bytes) for uid in layout.keys)
     return Snapshot(gpu.gpu, layout, memory)

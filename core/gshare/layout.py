@@ -18,8 +18,8 @@ Step 2 may miss a layout that exists; PACKING measured 50.7-83.7 percent accepte
 50.7-87.9 for an exact solver. It is not monotone either: a set may be found and a subset of it
 not. So a departure never searches: the others keep their places.
 
-Where a set stands on a GPU already and its places are not known (`settled`, after a restart),
-`find_longer` goes on where `find` gave up: what found no place moves half way up the order, and
+Where a set stands on a GPU already and its places are not known (`modes.Packer.settled`, after a
+restart), `find_longer` goes on where `find` gave up: what found no place moves half way up the order, and
 all is packed anew. Of 120 sets from random arrivals and departures that `find` misses it finds
 100, seeded shuffles of the order 45. At about 1 ms a packing it is too slow for every verdict.
 
@@ -31,7 +31,6 @@ the 40 by 100 that stays free on the right: 12+12+12+12+24+24 = 96.
 Sources: as for packing and bounds.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -156,79 +155,6 @@ class Layout:
 
 
 Places = tuple[Rectangle, ...] | None
-Answers = OrderedDict[tuple[Size, ...], Places]
-
-
-@dataclass(slots=True)
-class Verdicts:
-    """What the searches answered by multiset of sizes: the `capacity` most recently used ones."""
-
-    capacity: int = 4096
-    answers: Answers = field(default_factory=OrderedDict)
-    longer_answers: Answers = field(default_factory=OrderedDict)
-
-    def __len__(self) -> int:
-        """Return how many answers are kept."""
-        return len(self.answers)
-
-    def find(self, sizes: Sequence[Size]) -> Places:
-        """Answer as `find` does for sorted `sizes`, from memory where it can."""
-        return self._answer(self.answers, tuple(sizes), find)
-
-    def find_longer(self, sizes: Sequence[Size]) -> Places:
-        """Answer as `find` and then `find_longer` do for sorted `sizes`, from memory if it can."""
-        found = self.find(sizes)
-        if found is not None:
-            return found
-        return self._answer(self.longer_answers, tuple(sizes), find_longer)
-
-    def _answer(
-        self, answers: Answers, key: tuple[Size, ...], search: Callable[[Sequence[Size]], Places]
-    ) -> Places:
-        if key in answers:
-            answers.move_to_end(key)
-            return answers[key]
-        answers[key] = search(key)
-        if len(answers) > self.capacity:
-            answers.popitem(last=False)
-        return answers[key]
-
-
-def arrange(
-    sizes: Mapping[str, Size], verdicts: Verdicts, *, search_longer: bool = False
-) -> Layout | None:
-    """Return a layout that holds every one of `sizes` (by key), or None where none is found."""
-    ordered = sorted(sizes.items(), key=lambda item: (item[1], item[0]))
-    search = verdicts.find_longer if search_longer else verdicts.find
-    rectangles = search([size for _, size in ordered])
-    if rectangles is None:
-        return None
-    by_key = {key: place for (key, _), place in zip(ordered, rectangles, strict=True)}
-    return Layout(tuple((key, by_key[key]) for key in sizes))
-
-
-def settled(before: Layout, sizes: Mapping[str, Size], verdicts: Verdicts) -> Layout | None:
-    """Return a layout of exactly `sizes`, with those of `before` in their places where that works.
-
-    Functions that have left are dropped and the others keep their places; only where one of
-    `sizes` has no place in `before`, or lies there with another size, is all laid out anew, or
-    else the new ones beside the others. None where no layout is found.
-    """
-    kept = remaining(before, sizes)
-    if len(kept.places) == len(sizes):
-        return kept
-    return (
-        arrange(sizes, verdicts)
-        or beside(kept, sizes)
-        or arrange(sizes, verdicts, search_longer=True)
-    )
-
-
-def remaining(before: Layout, sizes: Mapping[str, Size]) -> Layout:
-    """Return those of `before` that are among `sizes`, and of that size, in their places."""
-    return Layout(
-        tuple((key, place) for key, place in before.places if sizes.get(key) == place.size)
-    )
 
 
 def find(sizes: Sequence[Size]) -> Places:
@@ -273,18 +199,6 @@ def find_longer(sizes: Sequence[Size]) -> Places:
                     return tuple(place for _, place in sorted(zip(order, places, strict=True)))
                 order.insert(len(places) // 2, order.pop(len(places)))
     return None
-
-
-def beside(kept: Layout, sizes: Mapping[str, Size]) -> Layout | None:
-    """Return `kept` with the others of `sizes` in its free rectangles, or None without room."""
-    arranged = kept
-    missing = [key for key in sizes if key not in kept.keys]
-    for key in sorted(missing, key=lambda key: (-sizes[key].area, sizes[key], key)):
-        larger = arranged.beside(key, sizes[key])
-        if larger is None:
-            return None
-        arranged = larger
-    return arranged
 
 
 def _packed(sizes: Iterable[Size], rule: str) -> tuple[Rectangle, ...]:

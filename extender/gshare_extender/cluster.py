@@ -198,7 +198,8 @@ class Cluster:
             if isinstance(ledger.fit(request, node), Candidate):
                 return True
             grounds = list(ledger.grounds((node,)))
-        return preemption.is_enough(grounds, request, victims, time.time())
+        mode = MODES[self.settings.mode]
+        return preemption.is_enough(grounds, request, victims, time.time(), mode)
 
     def offered(self, uid: str) -> tuple[str, ...]:
         """Return the nodes that were offered to a pod, best first."""

@@ -18,8 +18,8 @@ from typing import Final
 
 from gshare import preemption
 from gshare.annotations import PodPlacement
-from gshare.layout import Verdicts
 from gshare.ledger import Ground, PlacedPod, Reservation
+from gshare.modes import MODES, Packer
 from gshare.preemption import Budget, Plan, Waiting
 from gshare.runtime.kube import ApiError, EventWriter, Regarding
 
@@ -60,7 +60,7 @@ class Preemptor:
         self._writer = writer
         self._events = events
         self._counts = counts
-        self._verdicts = Verdicts()
+        self._packer = Packer(MODES[cluster.settings.mode])
         self._queue: queue.Queue[Demand | None] = queue.Queue(_QUEUED)
         self._patience: dict[str, _Patience] = {}
         self._thread = threading.Thread(target=self._run, name="preemptor", daemon=True)
@@ -140,7 +140,7 @@ class Preemptor:
         self, demand: Demand, budgets: list[Budget], spared: frozenset[str]
     ) -> Plan | Waiting | None:
         wanted = preemption.Demand(demand.request, demand.pod.spec.priority, spared)
-        return preemption.plan(self._grounds(demand), wanted, budgets, self._verdicts, time.time())
+        return preemption.plan(self._grounds(demand), wanted, budgets, self._packer, time.time())
 
     def _perform(self, demand: Demand, plan: Plan) -> str | None:
         """Hold the place and evict; return the UID of a pod that may not be evicted, if so."""

@@ -50,6 +50,59 @@ def test_replicas_get_what_they_were_promised(machine: Machine) -> None:
     assert not machine.state.exists()
 
 
+def halves_that_pair_up() -> list[manifests.Object]:
+    """Three functions of half of the SMs, for 60, 60 and 80 % of the time: a GPU's area, all."""
+    return [
+        deployment(
+            f"half-{number}",
+            asking(client(sm_demand=50), 50, quota),
+            quota_limit=str(quota),
+            gpu_mem="1Gi",
+        )
+        for number, quota in enumerate((60, 60, 80))
+    ]
+
+
+def test_what_no_rectangles_hold_gets_its_quota_in_slices(machine: Machine) -> None:
+    report = machine.state.parent / "report.json"
+    file = machine.write(*halves_that_pair_up())
+
+    as_rectangles = machine.run("up", file, "--duration", 1, "--mode", "rect")
+    in_slices = machine.run(
+        "up", file, "--mode", "sliced", "--time-scale", 8, "--duration", 4, "--report", report
+    )
+
+    assert as_rectangles.returncode != 0
+    assert in_slices.returncode == 0, in_slices.stderr
+    (case,) = json.loads(report.read_text())["cases"]
+    short = [
+        replica["quota_request"] - replica["delivered_percent"] for replica in case["replicas"]
+    ]
+    assert len(short) == 3
+    assert max(short) <= 5, case["replicas"]
+
+
+def test_the_map_draws_every_slice(machine: Machine) -> None:
+    file = machine.write(*halves_that_pair_up())
+    up = machine.start("up", file, "--simulated", "--mode", "sliced")
+    read_until(up, "3 of 3 replicas ready")
+
+    (gpu,) = json.loads(machine.run("map", "--json").stdout)
+    interrupt(up)
+
+    boxes = gpu["boxes"]
+    assert sum(box["width"] * box["height"] for box in boxes) == 10_000
+    assert {box["function"] for box in boxes} == {"half-0", "half-1", "half-2"}
+    assert len(boxes) > 3
+
+
+def test_a_mode_that_does_not_exist_is_refused(machine: Machine) -> None:
+    ended = machine.run("up", machine.write(shared_pair()), "--mode", "round")
+
+    assert ended.returncode != 0
+    assert "--mode: 'round': must be rect or sliced" in ended.stderr
+
+
 def test_ctrl_c_stops_everything_and_is_no_failure(machine: Machine) -> None:
     up = machine.start("up", machine.write(shared_pair()), "--simulated")
     read_until(up, "2 of 2 replicas ready")

@@ -68,6 +68,20 @@ def two(node: KeeperNode) -> None:
     node.start("b", 50, 60)
 
 
+def two_halves(node: KeeperNode) -> None:
+    node.start("a", 50, 60)
+    node.start("b", 50, 60)
+
+
+def in_slices(node: KeeperNode) -> None:
+    two_halves(node)
+    start_what_only_slices_hold(node)
+
+
+def start_what_only_slices_hold(node: KeeperNode) -> None:
+    node.start("c", 50, 80)
+
+
 @pytest.mark.parametrize(
     ("before", "action"),
     [
@@ -81,6 +95,9 @@ def two(node: KeeperNode) -> None:
         pytest.param(two, ask_for_less, id="ask for less"),
         pytest.param(two, ask_for_more, id="ask for more"),
         pytest.param(two, ask_and_start_again, id="ask and start again"),
+        pytest.param(two_halves, start_what_only_slices_hold, id="start in slices"),
+        pytest.param(in_slices, ask_for_less, id="ask for less in slices"),
+        pytest.param(in_slices, leave, id="leave slices"),
     ],
 )
 def test_a_keeper_killed_at_any_step_leaves_what_the_next_one_completes(

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.support import oracle
 from tests.support.gpu_pods import GIB, GPU, node_gpu
 
-from gshare import layout, terms
+from gshare import modes, terms
 from gshare.annotations import PodPlacement, Standing
 from gshare.layout import Layout
 from gshare.lease import limits_of
@@ -73,7 +73,7 @@ class TermsMachine(RuleBasedStateMachine):
         uid = data.draw(st.sampled_from(sorted(self.leases)))
         for known in (self.leases, self.placed, self.texts, self.used):
             del known[uid]  # type: ignore[attr-defined]
-        self.layout = layout.remaining(self.layout, self._sizes())
+        self.layout = modes.remaining(self.layout, self._sizes())
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), is_judged_soon=st.booleans())

@@ -6,6 +6,7 @@ from tests.support.cluster_objects import GIB, gpu, node, pod
 
 from gshare import names
 from gshare.annotations import Standing, Terms, encode_in_force
+from gshare.modes import SLICED
 from gshare.runtime.kube.objects import Node, Pod
 from gshare_cli.cluster_ps import rows
 from gshare_cli.cluster_state import cluster_view, pod_view
@@ -62,6 +63,19 @@ def test_the_papers_eight_lie_on_one_gpu_in_any_order_of_names():
 
     assert len(found.nodes[0].gpus[0].snapshot.layout.keys) == 8
     assert not found.nodes[0].gpus[0].conflict
+
+
+def test_what_only_slices_hold_is_shown_in_slices():
+    pods = [
+        pod(name, 50, quota, on="n1", gpu="A")
+        for name, quota in zip("abc", (60, 60, 80), strict=True)
+    ]
+
+    found = view([node("n1", gpu("A"))], pods)
+
+    assert found.mode is SLICED
+    assert not found.nodes[0].gpus[0].conflict
+    assert len(found.nodes[0].gpus[0].snapshot.layout.pieces) > 3
 
 
 def test_placements_that_conflict_are_shown_as_far_as_they_go_together():

@@ -19,9 +19,10 @@ Step 2 may miss a layout that exists; PACKING measured 50.7-83.7 percent accepte
 not. So a departure never searches: the others keep their places.
 
 Where a set stands on a GPU already and its places are not known (`modes.Packer.settled`, after a
-restart), `find_longer` goes on where `find` gave up: what found no place moves half way up the order, and
-all is packed anew. Of 120 sets from random arrivals and departures that `find` misses it finds
-100, seeded shuffles of the order 45. At about 1 ms a packing it is too slow for every verdict.
+restart), `find_longer` goes on where `find` gave up: what found no place moves half way up the
+order, and all is packed anew. Of 120 sets from random arrivals and departures that `find` misses it
+finds 100, seeded shuffles of the order 45. At about 1 ms a packing it is too slow for every
+verdict.
 
 Worked example. The paper's eight functions, (quota, SM): two (60,50), four (40,12), two (40,24).
 Arriving as (40,12) (40,12) (60,50) (40,24) ... plain maximal rectangles may end with no room for

@@ -3,9 +3,9 @@
 from gshare import layout
 from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod
-from gshare.modes import RECT, Packer
+from gshare.modes import RECT, SLICED, Packer
 from gshare.placement import Gpu, Request, Snapshot
-from gshare.preemption import Budget, Demand, Plan, Waiting, plan
+from gshare.preemption import Budget, Demand, Plan, Waiting, is_enough, plan
 from gshare.rectangles import Size
 from gshare.selectors import Selector
 
@@ -27,9 +27,9 @@ def pod(name, quota, sm, priority=0, **changes):
     return PlacedPod(**(values | changes))
 
 
-def ground(*pods, node="a", uuid="GPU-0", units_free=PLENTY, memory_bytes=16 * GIB):
+def ground(*pods, node="a", uuid="GPU-0", units_free=PLENTY, memory_bytes=16 * GIB, mode=RECT):
     sizes = {each.uid: each.placement.size for each in pods}
-    arranged = Packer(RECT).arrange(sizes)
+    arranged = Packer(mode).arrange(sizes)
     assert arranged is not None
     memory = tuple((key, GIB) for key in arranged.keys)
     snapshot = Snapshot(Gpu(uuid, memory_bytes, 80), arranged, memory)
@@ -169,3 +169,17 @@ def test_a_plan_says_what_the_newcomer_gets():
 
     assert isinstance(answer, Plan)
     assert (answer.node, answer.gpu_uuid, answer.memory_bytes) == ("a", "GPU-0", GIB)
+
+
+HALVES = (pod("first", 60, 50), pod("second", 60, 50), pod("third", 30, 50))
+
+
+def test_in_slices_fewer_must_go():
+    sliced = [ground(*HALVES, mode=SLICED)]
+    rectangles = [ground(*HALVES[:2]), ground(*HALVES[:2], mode=SLICED)]
+
+    assert not is_enough(rectangles[:1], newcomer(80, 50), (), NOW_S)
+    assert is_enough(rectangles[1:], newcomer(80, 50), (), NOW_S, SLICED)
+
+    asked = Demand(newcomer(80, 50), 10)
+    assert evicted(plan(sliced, asked, (), Packer(SLICED), now_s=NOW_S)) == {"third"}

@@ -14,7 +14,7 @@ import msgspec
 from gshare import defrag
 from gshare.defrag import Clearing, Plan, Tenant
 from gshare.ledger import Ground, PlacedPod
-from gshare.modes import RECT, Packer
+from gshare.modes import Packer
 from gshare.placement import Request
 from gshare.preemption import Budget
 from gshare.runtime.kube.objects import Node, NodeSpec, Pod, PodSpec
@@ -144,7 +144,7 @@ def picture(
         if pod.node in reach and pod.uid in views
     }
     grounds = tuple(view.ledger.grounds(usable))
-    return Picture(view, by_uid, grounds, tenants, tuple(budgets), Packer(RECT))
+    return Picture(view, by_uid, grounds, tenants, tuple(budgets), Packer(view.mode))
 
 
 def _tenant(placed: PlacedPod, pod: BoundPod, seen: PodView, reach: frozenset[str]) -> Tenant:

@@ -42,7 +42,8 @@ def main() -> None:
 def _measured(written: cluster.Written) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.extender.served", str(written.folder)]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as served:
-        assert served.stdin and served.stdout  # noqa: S101 (asked for above)
+        assert served.stdin  # noqa: S101 (asked for above)
+        assert served.stdout  # noqa: S101 (asked for above)
         started = json.loads(served.stdout.readline())
         asked = {
             "same_s": _asked(started["port"], is_shuffled=False),

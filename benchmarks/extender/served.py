@@ -7,11 +7,12 @@ prints one JSON object a line: first what the start took, then, at the end of in
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from benchmarks.extender import cluster as listed
 from benchmarks.packing import mixes
@@ -26,7 +27,9 @@ from gshare_extender.cluster import Cluster
 from gshare_extender.messages import BindingArgs
 from gshare_extender.settings import Address, ExtenderSettings
 from gshare_extender.verbs import Verbs
-from gshare_extender.writer import Writer
+
+if TYPE_CHECKING:
+    from gshare_extender.writer import Writer
 
 _ROUNDS: Final = 3000
 
@@ -65,8 +68,6 @@ def main() -> None:
     )
     server.prepare()
     _say({"start_s": start_s, "port": server.bind_addr[1], "memory_bytes": _memory_bytes()})
-    import threading  # noqa: PLC0415
-
     threading.Thread(target=server.serve, daemon=True).start()
     sys.stdin.read()
     _say({"memory_bytes": _memory_bytes(), **_own_times(cluster, binder)})

@@ -58,7 +58,7 @@ def main() -> int:
 
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quota", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="some cases of each kind, 80 s")
+    parser.add_argument("--quick", action="store_true", help="some cases of each kind, 2 min")
     parser.add_argument("--case", action="append", metavar="NAME", help="this case, or its prefix")
     parser.add_argument("--seconds", type=float, help="measure each case for this long")
     parser.add_argument("--runs", type=int, help="measure each case this often")

@@ -19,6 +19,7 @@ def of(module: str, measured: Collection[Measured[object]]) -> dict[str, object]
         "host_busy_percent": round(max(each.host_busy_percent for each in measured), 1),
         "runs_on_a_busy_host": sum(each.host_was_busy for each in measured),
         "quiet_host_percent": host.QUIET_PERCENT,
+        "host_wake_up_us": round(host.wake_up_us(), 1),
         "versions": {"gshare": metadata.version("gshare"), "commit": _commit()},
     }
 

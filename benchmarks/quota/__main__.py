@@ -51,6 +51,7 @@ def main() -> int:
     }
     known = conditions.of("benchmarks.quota", runs)
     report = Report(made, tables.rows(runs), simulated=True, conditions=known | settings)
+    console.print(f"a sleeper wakes {known['host_wake_up_us']} us late")
     report.write(flags.report)
     console.print(f"report: {flags.report}")
     return 0 if report.holds else 1

@@ -196,7 +196,13 @@ class Cluster:
         return self.api.text("/readyz") == "ok"
 
     def _nodes_are_ready(self) -> bool:
-        """Tell whether each kubelet answers now, which a Node's status alone does not say."""
+        """Tell whether each kubelet answers now, which a Node's status alone does not say.
+
+        Parts of a node that have ended are started, as a supervisor would: a kubelet that is up
+        before its containerd ends by itself.
+        """
+        for process in (process for one in self.nodes for process in one.processes):
+            process.start()
         ready = {
             found["metadata"]["name"]
             for found in self.api.items("/api/v1/nodes")

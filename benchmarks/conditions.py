@@ -21,6 +21,7 @@ def of(module: str, measured: Collection[Measured[object]]) -> dict[str, object]
         ),
         "runs_on_a_busy_host": sum(each.host_was_busy for each in measured),
         "quiet_host_percent": host.QUIET_PERCENT,
+        "host_wake_up_us": round(host.wake_up_us(), 1),
         "versions": {"gshare": metadata.version("gshare"), "commit": _commit()},
     }
 

@@ -41,6 +41,7 @@ def main() -> int:
     report = _report(costs, starts, turns)
     _show(console, costs.found, [*starts.found.rows(), *turns.found.rows()])
     verdict.show(console, report.claims)
+    console.print(f"a sleeper wakes {report.conditions['host_wake_up_us']} us late")
     report.write(flags.report)
     console.print(f"report: {flags.report}")
     return 0 if report.holds else 1

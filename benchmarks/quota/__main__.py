@@ -51,6 +51,7 @@ def main() -> int:
     }
     known = conditions.of("benchmarks.quota", runs)
     report = Report(made, tables.rows(runs), simulated=True, conditions=known | settings)
+    console.print(f"a sleeper wakes {known['host_wake_up_us']} us late")
     report.write(flags.report)
     console.print(f"report: {flags.report}")
     return 0 if report.holds else 1
@@ -58,7 +59,7 @@ def main() -> int:
 
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quota", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="some cases of each kind, 80 s")
+    parser.add_argument("--quick", action="store_true", help="some cases of each kind, 2 min")
     parser.add_argument("--case", action="append", metavar="NAME", help="this case, or its prefix")
     parser.add_argument("--seconds", type=float, help="measure each case for this long")
     parser.add_argument("--runs", type=int, help="measure each case this often")

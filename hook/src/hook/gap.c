@@ -8,7 +8,7 @@
 #include "hook/symbols.h"
 #include "hook/track_state.h"
 
-#define SAMPLE_NS (100 * GSHARE_NS_PER_US) /* two events and their reading cost 1 % of this */
+#define SAMPLE_NS (500 * GSHARE_NS_PER_US) /* two events and their reading cost 0.2 % of this */
 #define SHARE 16                           /* of a sample in what is believed of all gaps */
 
 enum stage {

@@ -17,6 +17,7 @@
 #include "hook/track.h"
 
 #define TICKS_A_WINDOW 160
+#define MOST_TICKS 4 /* from look to look at a client that is found at work every time */
 #define CALLS_A_WINDOW 40
 #define AWAITS_A_WINDOW 8     /* others see a call later that the daemon is lost, and drain */
 #define RECONNECTS_A_WINDOW 2 /* a new daemon waits a window for its predecessor's processes */
@@ -31,9 +32,10 @@ static uint64_t next_call_ns; /* when a holder looks whether its daemon is there
 
 /* What the watcher knows of an epoch's idleness. */
 struct quiet {
-    uint64_t progress; /* of the lanes at the last tick */
+    uint64_t progress; /* of the lanes at the last look */
     bool has_ends;     /* end events stand after the last launch */
     bool was_complete; /* and were complete a tick ago */
+    uint32_t ticks;    /* until the next look: a look takes a core from who works */
 };
 
 /* Limits that the node has changed are in force within a window. */
@@ -82,14 +84,16 @@ static uint64_t read_progress(bool *is_engaged) {
     return progress;
 }
 
-/* One look at the end of a tick. Returns true when the token may go back for idleness. */
+/* One look. Returns true when the token may go back for idleness. */
 static bool is_idle(struct quiet *quiet, uint32_t epoch) {
     bool is_engaged;
     uint64_t progress = read_progress(&is_engaged);
     if (progress != quiet->progress || is_engaged) {
-        *quiet = (struct quiet){.progress = progress};
+        uint32_t ticks = quiet->ticks < MOST_TICKS ? 2 * quiet->ticks : MOST_TICKS;
+        *quiet = (struct quiet){.progress = progress, .ticks = ticks};
         return false;
     }
+    quiet->ticks = 1;
     if (!quiet->has_ends) {
         gshare_gate_lock();
         gshare_track_mark_ends(epoch);
@@ -123,9 +127,8 @@ static uint64_t end_of_token(const struct gshare_grant *page) {
 /* Sleeps until the token of `epoch` must go back: revoked, run out, or idle (returns true). */
 static bool guard(uint32_t epoch) {
     struct gshare_grant *page = grant();
-    struct quiet quiet = {0};
-    uint64_t tick = tick_ns();
-    uint64_t look_ns = gshare_now_ns() + tick;
+    struct quiet quiet = {.ticks = 1};
+    uint64_t look_ns = gshare_now_ns() + tick_ns();
     for (;;) {
         uint32_t seen = atomic_load(&page->revoke_count);
         uint64_t now_ns = gshare_now_ns();
@@ -133,12 +136,12 @@ static bool guard(uint32_t epoch) {
         if (atomic_load(&page->epoch) != epoch || now_ns >= end_ns)
             return false;
         if (now_ns >= look_ns) {
-            look_ns = now_ns + tick;
             follow_limits(now_ns);
             if (is_abandoned(now_ns))
                 return false;
             if (is_idle(&quiet, epoch))
                 return true;
+            look_ns = now_ns + quiet.ticks * tick_ns();
             continue;
         }
         uint64_t until_ns = look_ns < end_ns ? look_ns : end_ns;

@@ -5,6 +5,7 @@
  * later, which the next round finds out. It sleeps to SIM_SPIN_NS before and spins the rest.
  */
 #include <errno.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -13,6 +14,11 @@
 /* How long to sleep when nothing that is queued can bring the position nearer (a callback of the
  * host, an event of another process). */
 static const uint64_t POLL_NS = 200000;
+
+/* When spinning threads take turns: how long a turn of another one's may be, and how long a core is
+ * kept after a longer one. */
+static const uint64_t LONG_TURN_NS = 200000, MISTRUST_NS = 100000000,
+                      MOST_MISTRUST_NS = 10000000000;
 
 static double least_time(const struct sim_state *state, const struct sim_stream *stream,
                          const struct sim_op *op, double work_ns) {
@@ -56,6 +62,31 @@ void gshare_sim_relax(void) {
 #endif
 }
 
+/* Where several waits end at one moment on fewer cores, their threads take turns. A core that was
+ * given to a program which kept it is not given away again for a while, and for twice as long each
+ * time that this happens anew. */
+static void spin_until(uint64_t time_ns) {
+    static __thread uint64_t yields_from_ns, mistrust_ns;
+    uint64_t now = gshare_sim_now();
+
+    while (now < time_ns) {
+        if (now < yields_from_ns) {
+            gshare_sim_relax();
+            now = gshare_sim_now();
+            continue;
+        }
+        uint64_t before = now;
+        sched_yield();
+        now = gshare_sim_now();
+        if (now - before < LONG_TURN_NS)
+            continue;
+        mistrust_ns = mistrust_ns ? 2 * mistrust_ns : MISTRUST_NS;
+        if (mistrust_ns > MOST_MISTRUST_NS)
+            mistrust_ns = MOST_MISTRUST_NS;
+        yields_from_ns = now + mistrust_ns;
+    }
+}
+
 /* Sleeps with the finest timer slack and spins the rest; errno stays as it was. */
 void gshare_sim_sleep_until(uint64_t time_ns) {
     int error = errno;
@@ -71,8 +102,7 @@ void gshare_sim_sleep_until(uint64_t time_ns) {
         if (slack > 0)
             prctl(PR_SET_TIMERSLACK, slack);
     }
-    while (gshare_sim_now() < time_ns)
-        gshare_sim_relax();
+    spin_until(time_ns);
     errno = error;
 }
 

@@ -148,7 +148,7 @@ class Cluster:
     def wait_until_ready(self) -> None:
         """Return when the API server answers and every node is Ready."""
         wait(self._api_is_ready, _API_PATIENCE_S, "the API server is ready")
-        wait(self._nodes_are_ready, _NODE_PATIENCE_S, "all nodes are Ready")
+        wait(self._supervised_nodes_are_ready, _NODE_PATIENCE_S, "all nodes are Ready")
 
     def _start(self, report: Report) -> None:
         started = time.monotonic()
@@ -194,6 +194,15 @@ class Cluster:
 
     def _api_is_ready(self) -> bool:
         return self.api.text("/readyz") == "ok"
+
+    def _supervised_nodes_are_ready(self) -> bool:
+        """Start what has ended on the nodes, as a supervisor would; tell whether they are ready.
+
+        A kubelet that is up before its containerd ends by itself.
+        """
+        for process in (process for one in self.nodes for process in one.processes):
+            process.start()
+        return self._nodes_are_ready()
 
     def _nodes_are_ready(self) -> bool:
         """Tell whether each kubelet answers now, which a Node's status alone does not say."""

@@ -32,7 +32,7 @@ def test_the_quick_plan_measures_known_cases_once_and_briefly():
 
     assert {case.name for case in quick} <= known
     assert all(case.runs == 1 for case in quick)
-    assert sum(case.seconds for case in quick) < 75
+    assert sum(case.seconds for case in quick) < 125
 
 
 def test_a_name_means_one_case_before_all_that_begin_with_it():

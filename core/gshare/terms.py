@@ -2,9 +2,11 @@
 
 A user writes three annotations on a running pod: quota request (over the container's own), quota
 limit and memory. The pod's node is the judge: `judge` says what comes into force and what does
-not. A refusal stands for as long as the annotation says the same: room that comes free later goes
+not. A refusal stands for as long as the annotation says the same (that of a quota request: for as
+long as the limit means the same too, as it is judged against that): room that comes free later goes
 to new pods, not to an old wish. Where terms differ from the pod's placement, or something was
-refused, the node says so on its Node object (`Standing`, by pod UID).
+refused, the node says so on its Node object (`Standing`, by pod UID). `is_refused` is that rule for
+node and extender alike: what counts as refused the node does not judge again.
 
 `counted` is what the extender counts a pod as, from its pod and its node alone. Invariant: never
 less than what the node enforces, or may come to enforce without a further word of the user. So it
@@ -16,6 +18,8 @@ new pod waits at its node's door: the node itself never promises a share twice.
 Worked example. A pod was placed with 40 % and asks for 60 %: it counts 60. The node has no room
 and says "40 in force, 60 refused": it counts 40. It asks for 20: it still counts 40, until the
 node says "20 in force". Its user removes the annotation, which asks for 40 again: it counts 40.
+It asks for 60 with a limit of 50: "60 refused", it counts 40; the limit is removed, and the node
+may say yes to 60 when it next looks: it counts 60 from then on.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -120,11 +124,10 @@ def counted(
     held = in_force(placed, standing)
     if wishes is None:
         return held
-    refused = standing.refused if standing else {}
     return replace(
         held,
-        quota_percent=max(held.quota_percent, _open(REQUEST, wishes, refused, placed)),
-        memory_bytes=max(held.memory_bytes, _open(MEMORY, wishes, refused, placed)),
+        quota_percent=max(held.quota_percent, _open(REQUEST, wishes, standing, placed)),
+        memory_bytes=max(held.memory_bytes, _open(MEMORY, wishes, standing, placed)),
     )
 
 
@@ -133,12 +136,37 @@ def differs(placed: PodPlacement, standing: Standing) -> bool:
     return bool(standing.refused) or in_force(placed, standing) != placed
 
 
-def to_judge(before: Mapping[str, str] | None, wishes: Mapping[str, str]) -> frozenset[str]:
-    """Return the annotations that changed since `before`; both quotas where one of them did."""
-    if before is None:
-        return frozenset(KEYS)
-    changed = {key for key in KEYS if before.get(key) != wishes.get(key)}
-    return frozenset(changed | ({REQUEST, LIMIT} if changed & {REQUEST, LIMIT} else set()))
+def is_refused(
+    key: str, wishes: Mapping[str, str], standing: Standing, placed: PodPlacement
+) -> bool:
+    """Tell whether what `key` asks was refused, and nothing that it was judged by has changed.
+
+    A request is judged against the limit asked with it: that was refused too, or is in force.
+    """
+    refused = standing.refused
+    if key not in refused or refused[key] != wishes.get(key):
+        return False
+    if key != REQUEST:
+        return True
+    if LIMIT in refused:
+        return refused[LIMIT] == wishes.get(LIMIT)
+    return _means(LIMIT, wishes, placed) == standing.terms.quota_limit_percent
+
+
+def to_judge(
+    before: Mapping[str, str] | None,
+    wishes: Mapping[str, str],
+    held: Standing,
+    placed: PodPlacement,
+) -> frozenset[str]:
+    """Return the annotations that changed since `before` (None: all); both quotas where one did.
+
+    A request or memory whose refusal stands is not among them.
+    """
+    changed = {key for key in KEYS if before is None or before.get(key) != wishes.get(key)}
+    changed |= {REQUEST, LIMIT} if changed & {REQUEST, LIMIT} else set()
+    stands = {key for key in (REQUEST, MEMORY) if is_refused(key, wishes, held, placed)}
+    return frozenset(changed - stands)
 
 
 def judge(
@@ -236,15 +264,20 @@ def _in_words(key: str, terms: Terms) -> str:
 
 
 def _open(
-    key: str, wishes: Mapping[str, str], refused: Mapping[str, str | None], placed: PodPlacement
+    key: str, wishes: Mapping[str, str], standing: Standing | None, placed: PodPlacement
 ) -> int:
     """Return what `key` asks, 0 where that was refused or cannot be read."""
-    if key in refused and refused[key] == wishes.get(key):
+    if standing and is_refused(key, wishes, standing, placed):
         return 0
+    return _means(key, wishes, placed) or 0
+
+
+def _means(key: str, wishes: Mapping[str, str], placed: PodPlacement) -> int | None:
+    """Return what `key` asks; None where that cannot be read."""
     try:
         return _value(key, wishes, placed)
     except ValueError:
-        return 0
+        return None
 
 
 def _value(key: str, wishes: Mapping[str, str], placed: PodPlacement) -> int:

@@ -65,7 +65,7 @@ def judge(held: Lease, wish: Wish, beside: Beside, used_bytes: int | None) -> Ch
         memory_left_bytes=beside.gpu.memory_bytes - taken,
         memory_used_bytes=used_bytes,
     )
-    keys = terms.to_judge(held.asked, wish.texts)
+    keys = terms.to_judge(held.asked, wish.texts, held.standing, wish.placed)
     verdict = terms.judge(held.standing, wish.texts, wish.placed, room, keys)
     return Changed(
         held.on_terms(verdict.standing, _judged(held, wish, verdict.open)),

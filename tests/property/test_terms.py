@@ -52,13 +52,15 @@ class TermsMachine(RuleBasedStateMachine):
         for sm, quota in ((50, 40), (50, 40), (20, 30)):
             self.pod_starts(sm, quota, 4)
 
-    @rule(sm=PERCENT, quota=PERCENT, gib=st.integers(1, 6))
-    def pod_starts(self, sm: int, quota: int, gib: int) -> None:
+    @rule(sm=PERCENT, quota=PERCENT, gib=st.integers(1, 6), asked=st.sampled_from([None, {}]))
+    def pod_starts(
+        self, sm: int, quota: int, gib: int, asked: dict[str, str] | None = None
+    ) -> None:
         self.count += 1
         uid = f"p{self.count}"
         owner = Owner("team", uid, "server")
         memory = gib * GIB
-        wanted = Lease(uid, uid, owner, uid, "f", 1, GPU, sm, quota, 100, memory, asked={})
+        wanted = Lease(uid, uid, owner, uid, "f", 1, GPU, sm, quota, 100, memory, asked=asked)
         others = list(self.leases.values())
         arranged = lease.admit(wanted, others, CARD, self.layout, self.settler)
         if isinstance(arranged, Refusal):
@@ -85,6 +87,20 @@ class TermsMachine(RuleBasedStateMachine):
             self.texts[uid] |= {} if text is None else {key: text}
         if is_judged_soon:
             self._judge(uid, self.used[uid])
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), quota=PERCENT, has_heard=st.booleans())
+    def a_request_above_the_limit_loses_its_limit(
+        self, *, data: st.DataObject, quota: int, has_heard: bool
+    ) -> None:
+        """Have it refused for its limit, the user take the limit away, and the node look again."""
+        uid = data.draw(st.sampled_from(sorted(self.leases)))
+        self.texts[uid] |= {REQUEST: str(min(100, quota + 1)), LIMIT: str(quota)}
+        self._judge(uid, self.used[uid])
+        if has_heard:
+            self.what_the_node_says_arrives()
+        del self.texts[uid][LIMIT]
+        self._judge(uid, self.used[uid])
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())

@@ -137,7 +137,56 @@ def test_what_is_not_to_be_judged_stays():
     ids=["never judged", "the same", "another limit", "no request any more", "memory"],
 )
 def test_what_changed_is_judged_and_of_the_quotas_both(before, after, keys):
-    assert terms.to_judge(before, after) == keys
+    assert terms.to_judge(before, after, USUAL, PLACED) == keys
+
+
+BOTH_REFUSED = Standing(Terms(40, 50, GIB), {REQUEST: "60", LIMIT: "30"})
+LIMITS = pytest.mark.parametrize(
+    ("says", "limit", "stands"),
+    [
+        (standing(40, 50, request="60"), {LIMIT: "50"}, True),
+        (standing(40, 50, request="60"), {LIMIT: "50.0"}, True),
+        (standing(40, 50, request="60"), {}, False),
+        (standing(40, 50, request="60"), {LIMIT: "70"}, False),
+        (standing(40, 50, request="60"), {LIMIT: "all"}, False),
+        (BOTH_REFUSED, {LIMIT: "30"}, True),
+        (BOTH_REFUSED, {LIMIT: "50"}, False),
+        (standing(40, 100, request="60"), {}, True),
+    ],
+    ids=[
+        "the same limit",
+        "written otherwise",
+        "no limit any more",
+        "another limit",
+        "a limit that is none",
+        "a limit that was refused too",
+        "the limit in force in its place",
+        "never a limit",
+    ],
+)
+
+
+@LIMITS
+def test_a_refused_request_is_judged_again_once_its_limit_means_something_else(says, limit, stands):
+    keys = terms.to_judge({REQUEST: "60", LIMIT: "1"}, {REQUEST: "60", **limit}, says, PLACED)
+
+    assert keys == ({LIMIT} if stands else {REQUEST, LIMIT})
+
+
+@LIMITS
+def test_a_request_that_may_be_judged_again_counts(says, limit, stands):
+    """Its node may take it from then on, and the extender must not hear of that only later."""
+    counted = terms.counted(PLACED, {REQUEST: "60", **limit}, says)
+
+    assert counted.quota_percent == (40 if stands else 60)
+
+
+def test_a_refusal_stands_while_something_else_cannot_be_judged_yet():
+    """Nothing was judged for good (None), so all is looked at again, but for what was refused."""
+    says = standing(40, 100, request="60", memory="9Gi")
+    wishes = {REQUEST: "60", MEMORY: "9Gi"}
+
+    assert terms.to_judge(None, wishes, says, PLACED) == {LIMIT}
 
 
 def test_memory_that_was_taken_meanwhile_is_put_back():

@@ -32,6 +32,7 @@ the 40 by 100 that stays free on the right: 12+12+12+12+24+24 = 96.
 Sources: as for packing and bounds.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -74,12 +75,10 @@ class Layout:
         """Refuse a key that occurs twice and rectangles that overlap, with ValueError."""
         if len({key for key, _ in self.places}) != len(self.places):
             raise ValueError(f"a key occurs twice in {[key for key, _ in self.places]}")
-        space = packing.Space()
-        for key, rectangle in self.places:
-            try:
-                space = packing.place(space, rectangle)
-            except ValueError as error:
-                raise ValueError(f"{key} overlaps another function: {error}") from error
+        try:
+            space = _space(tuple(sorted((rectangle for _, rectangle in self.places), key=_corner)))
+        except ValueError:
+            space = _checked(self.places)
         object.__setattr__(self, "space", space)
 
     @property
@@ -117,13 +116,7 @@ class Layout:
     @property
     def profile(self) -> bytes:
         """Return, for each height from 0 to 100, the widest quota that fits at that height."""
-        widest = bytearray(GPU_SIDE + 1)
-        for x, y, right, top in self.space.free_edges:
-            widest[top - y] = max(widest[top - y], right - x)
-        widest[0] = GPU_SIDE
-        for height in range(GPU_SIDE - 1, 0, -1):
-            widest[height] = max(widest[height], widest[height + 1])
-        return bytes(widest)
+        return _profile(self.space.free_edges)
 
     def fits(self, size: Size) -> bool:
         """Tell whether `size` finds room beside the others as they lie."""
@@ -136,7 +129,9 @@ class Layout:
 
     def adding(self, key: str, rectangle: Rectangle) -> "Layout":
         """Return the layout with `key` beside the others; ValueError on overlap."""
-        return Layout((*self.places, (key, rectangle)))
+        if key in self.keys:
+            raise ValueError(f"{key} lies here already")
+        return _laid((*self.places, (key, rectangle)), packing.place(self.space, rectangle))
 
     def without(self, key: str) -> "Layout":
         """Return the layout after `key` has left, the others in place; KeyError if not here."""
@@ -153,6 +148,49 @@ class Layout:
         """Return the layout with `name` in the place of `key`; KeyError if that is not here."""
         self.rectangle(key)
         return Layout(tuple((name if k == key else k, place) for k, place in self.places))
+
+
+# A cluster's GPUs share few layouts but for the keys, and what is worked out for one holds for all.
+_REMEMBERED: Final = 4096
+
+
+def _laid(places: tuple[tuple[str, Rectangle], ...], space: packing.Space) -> Layout:
+    """Return the layout of `places`, which are known to lie so in `space`."""
+    layout = object.__new__(Layout)
+    object.__setattr__(layout, "places", places)
+    object.__setattr__(layout, "space", space)
+    return layout
+
+
+def _corner(rectangle: Rectangle) -> tuple[int, int]:
+    return (rectangle.x, rectangle.y)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _space(placed: tuple[Rectangle, ...]) -> packing.Space:
+    return packing.Space.holding(placed)
+
+
+def _checked(places: Iterable[tuple[str, Rectangle]]) -> packing.Space:
+    """Return the space in which `places` lie; ValueError with the key of one that overlaps."""
+    space = packing.Space()
+    for key, rectangle in places:
+        try:
+            space = packing.place(space, rectangle)
+        except ValueError as error:
+            raise ValueError(f"{key} overlaps another function: {error}") from error
+    return space
+
+
+@functools.lru_cache(_REMEMBERED)
+def _profile(free: tuple[packing.Edges, ...]) -> bytes:
+    widest = bytearray(GPU_SIDE + 1)
+    for x, y, right, top in free:
+        widest[top - y] = max(widest[top - y], right - x)
+    widest[0] = GPU_SIDE
+    for height in range(GPU_SIDE - 1, 0, -1):
+        widest[height] = max(widest[height], widest[height + 1])
+    return bytes(widest)
 
 
 Places = tuple[Rectangle, ...] | None

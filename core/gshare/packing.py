@@ -94,16 +94,10 @@ def short_side_left(space: Space, size: Size) -> int | None:
 
 def place(space: Space, rectangle: Rectangle) -> Space:
     """Return the space after split, intersection update and removal; ValueError on overlap."""
-    taken = (rectangle.x, rectangle.y, rectangle.right, rectangle.top)
-    if not any(_contains(free, taken) for free in space.free_edges):
+    free = _updated(space.free_edges, rectangle)
+    if free is None:
         raise ValueError(f"{rectangle} does not lie in free space")
-    apart = [free for free in space.free_edges if not _meets(free, taken)]
-    strips = {
-        strip for free in space.free_edges if _meets(free, taken) for strip in _strips(free, taken)
-    }
-    return Space(
-        (*space.placed, rectangle), tuple(sorted(apart + _remove_redundant(strips, apart)))
-    )
+    return Space((*space.placed, rectangle), tuple(sorted(free)))
 
 
 def release(space: Space, rectangle: Rectangle) -> Space:
@@ -128,40 +122,46 @@ def _choose(space: Space, size: Size, rule: Rule) -> Rectangle | None:
     return Rectangle(best[0], best[1], width, height)
 
 
-def _contains(outer: Edges, inner: Edges) -> bool:
-    return (
-        outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and inner[2] <= outer[2]
-        and inner[3] <= outer[3]
-    )
+def _updated(free_edges: Iterable[Edges], rectangle: Rectangle) -> list[Edges] | None:
+    """Return what is free once `rectangle` is placed, None where it does not lie in free space.
+
+    A search for a layout does this by the thousand, hence plain comparisons of edges.
+    """
+    left, bottom, right, top = rectangle.x, rectangle.y, rectangle.right, rectangle.top
+    apart: list[Edges] = []
+    strips: set[Edges] = set()
+    lies_free = False
+    for free in free_edges:
+        x, y, end, ceiling = free
+        if x >= right or left >= end or y >= top or bottom >= ceiling:
+            apart.append(free)
+            continue
+        lies_free = lies_free or (x <= left and y <= bottom and right <= end and top <= ceiling)
+        if x < left:
+            strips.add((x, y, left, ceiling))
+        if right < end:
+            strips.add((right, y, end, ceiling))
+        if y < bottom:
+            strips.add((x, y, end, bottom))
+        if top < ceiling:
+            strips.add((x, top, end, ceiling))
+    return [*apart, *_maximal(strips, apart)] if lies_free else None
 
 
-def _meets(one: Edges, other: Edges) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _strips(free: Edges, taken: Edges) -> Iterable[Edges]:
-    """Yield what is left of `free`, which meets `taken`: left, right, below, above."""
-    x, y, right, top = free
-    if x < taken[0]:
-        yield (x, y, taken[0], top)
-    if taken[2] < right:
-        yield (taken[2], y, right, top)
-    if y < taken[1]:
-        yield (x, y, right, taken[1])
-    if taken[3] < top:
-        yield (x, taken[3], right, top)
-
-
-def _remove_redundant(strips: set[Edges], apart: list[Edges]) -> list[Edges]:
+def _maximal(strips: set[Edges], apart: list[Edges]) -> list[Edges]:
     """Return the strips that lie in no other rectangle. Those apart were maximal and stay so."""
-    return [
-        strip
-        for strip in strips
-        if not any(_contains(other, strip) for other in apart)
-        and not any(other != strip and _contains(other, strip) for other in strips)
-    ]
+    others = [*apart, *strips]
+    kept = []
+    for strip in strips:
+        x, y, end, ceiling = strip
+        for other in others:
+            left, bottom, right, top = other
+            lies_inside = left <= x and bottom <= y and end <= right and ceiling <= top
+            if lies_inside and other != strip:
+                break
+        else:
+            kept.append(strip)
+    return kept
 
 
 def _short_side(_space: Space, free: Edges, size: Size) -> tuple[int, int]:

@@ -25,6 +25,7 @@ _REASONS: Final = {
     ProblemKind.UNPLACED: "GpuPlacementMissing",
     ProblemKind.INVENTORY: "GpuInventoryUnreadable",
     ProblemKind.MODEL: "GpuModelChanged",
+    ProblemKind.DOUBLED: "GpuListedTwice",
 }
 ACTION: Final = "Checking"
 

@@ -136,6 +136,26 @@ def test_a_pod_on_a_gpu_that_the_inventory_has_lost_is_told(api, scheduler):
     assert_rest_goes_on(api, scheduler)
 
 
+def test_a_gpu_that_two_nodes_list_is_told_and_used_by_neither(api, scheduler):
+    """A machine that came back under another name, while its old Node object is still there."""
+    api.put("nodes", gpu_node("c"))
+    says(api, encode_inventory([V100]), "b")
+
+    for name, other in (("a", "b"), ("b", "a")):
+        note = wait_told(api, ("Node", name), "GpuListedTwice")
+        assert note.startswith(f"GPU-a: is listed by {other} too and takes no new pod")
+    assert problems(scheduler, "doubled_gpu") == 2
+    offer = scheduler.filter(api.put("pods", gpu_pod("next", "70", "70")), ["a", "b", "c"])
+    assert offer["NodeNames"] == ["c"]
+    assert set(offer["FailedAndUnresolvableNodes"].values()) <= {"GPU is listed by two nodes"}
+
+    api.drop("nodes", "a")
+    wait_until(lambda: problems(scheduler, "doubled_gpu") == 0)
+    assert scheduler.filter(api.put("pods", gpu_pod("all", "99", "99")), ["b"])["NodeNames"] == [
+        "b"
+    ]
+
+
 def test_a_gpu_that_lost_memory_it_has_promised_is_told(api, scheduler):
     hold(api, quota=10, sm=10, placed=PodPlacement("GPU-a", 10, 10, 12 * GIB))
     says(api, encode_inventory([NodeGpu("GPU-a", "Tesla V100", 80, 8 * GIB)]))

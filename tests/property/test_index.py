@@ -35,6 +35,8 @@ def some_ledger(mode: str, chance: random.Random, nodes: int, gpus: int) -> Ledg
             )
             for index in range(chance.randint(0, gpus))
         ]
+        if inventory and chance.random() < 0.1:
+            inventory[-1] = ledgers.gpu("GPU-of-two-nodes", memory_bytes=16 * GIB)
         units = chance.choice([0, 150, *[10_000] * 6])
         ledger.put_node(name, inventory, units, units)
         models = {gpu.uuid: {chance.choice(MODELS)} for gpu in inventory if chance.random() < 0.3}

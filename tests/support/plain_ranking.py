@@ -122,6 +122,8 @@ def _obstacle(book, request):
     snapshot = book.snapshot
     if not book.is_settled:
         return RefusalKind.CONFLICT
+    if book.is_doubled:
+        return RefusalKind.DOUBLED
     if book.is_held:
         return RefusalKind.HELD
     if not snapshot.gpu.is_healthy:

@@ -23,10 +23,16 @@ class GpuBook:
         self.gpu = gpu
         self.is_settled = True
         self.is_held = False
+        self.is_doubled = False
         self._holders: dict[str, PodPlacement] = {}
         self.snapshot = Snapshot(gpu.gpu, modes.remaining(before, {}))
         self.state: GpuState | None = None
         self._layout = before
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether what stands here is in order, and nobody else's claim shuts it."""
+        return self.is_settled and not (self.is_held or self.is_doubled)
 
     @property
     def used_area(self) -> int:
@@ -40,12 +46,14 @@ class GpuBook:
         states: States,
         *,
         is_held: bool,
+        is_doubled: bool,
     ) -> None:
-        """Lay out `holders`; `is_held` shuts the GPU to everyone else."""
-        if self.state is not None and (self._holders, self.is_held) == (holders, is_held):
+        """Lay out `holders`; `is_held` and `is_doubled` shut the GPU to everyone else."""
+        known = (self._holders, self.is_held, self.is_doubled)
+        if self.state is not None and known == (holders, is_held, is_doubled):
             return
         self._holders = dict(holders)
-        self.is_held = is_held
+        self.is_held, self.is_doubled = is_held, is_doubled
         sizes = {uid: placement.size for uid, placement in holders.items()}
         arranged = _laid_out(self._layout, sizes, packer)
         self.is_settled = arranged is not None
@@ -76,6 +84,8 @@ class GpuBook:
     def _shut(self) -> RefusalKind | None:
         if not self.is_settled:
             return RefusalKind.CONFLICT
+        if self.is_doubled:
+            return RefusalKind.DOUBLED
         return RefusalKind.HELD if self.is_held else None
 
     def _conflict_text(self) -> str:

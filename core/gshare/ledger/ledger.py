@@ -38,6 +38,7 @@ from gshare.placement import RELAYOUT_CANDIDATES, Request, Snapshot
 from gshare.policies import Preference
 
 from .index import Index, View
+from .listings import Listings
 from .node import NodeBook
 from .search import Option, Search
 from .state import States
@@ -82,6 +83,7 @@ class Ledger:
         self._packer = Packer(RECT, capacity=65536) if packer is None else packer
         self._states = States()
         self._index = Index()
+        self._listings = Listings()
         self._stale: set[str] = set()
         self._troubled: set[str] = set()
         self._nodes: dict[str, NodeBook] = {}
@@ -99,7 +101,10 @@ class Ledger:
         trouble: str = "",
     ) -> None:
         """Take note of a node; `trouble` says why its inventory could not be read, if so."""
-        self._book(name).offer(inventory, (allocatable_sm, allocatable_quota), trouble)
+        book = self._book(name)
+        before = book.uuids
+        book.offer(inventory, (allocatable_sm, allocatable_quota), trouble)
+        self._relist(book, before)
 
     def put_terms(self, name: str, standings: Mapping[str, Standing]) -> None:
         """Take note of what a node says of its pods' terms, by UID."""
@@ -112,7 +117,10 @@ class Ledger:
     def drop_node(self, name: str) -> None:
         """Take note that a node is gone."""
         if name in self._nodes:
-            self._book(name).forget()
+            book = self._book(name)
+            before = book.uuids
+            book.forget()
+            self._relist(book, before)
             self._tidy(name)
 
     def put(self, pod: PlacedPod | UnplacedPod) -> None:
@@ -225,7 +233,7 @@ class Ledger:
             return False
         node = self._nodes[reservation.node]
         book = node.book(reservation.placement.gpu_uuid)
-        is_free = book is not None and not book.problems() and not book.is_held
+        is_free = book is not None and book.is_open and not book.problems()
         return is_free and min(node.units_free()) >= 0
 
     # Views.
@@ -301,11 +309,16 @@ class Ledger:
         gpu = book.gpu.gpu
         return Candidate(name, gpu.uuid, request.memory_on(gpu), book.used_area, option.is_relaid)
 
+    def _relist(self, book: NodeBook, before: Collection[str]) -> None:
+        """Tell the other nodes that list GPUs which `book` has come or ceased to list."""
+        for other, uuid in self._listings.change(book.name, before, book.uuids):
+            self._book(other).outdate(uuid)
+
     def _book(self, name: str) -> NodeBook:
         """Return the book of a node, which is about to change."""
         self._stale.add(name)
         if name not in self._nodes:
-            self._nodes[name] = NodeBook(name, self._packer, self._states)
+            self._nodes[name] = NodeBook(name, self._packer, self._states, self._listings)
         return self._nodes[name]
 
     def _tidy(self, name: str) -> None:

@@ -1,12 +1,14 @@
 """One node as the ledger sees it: its GPUs, its pods, and its plain sums of both resources."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.modes import Packer
 
 from .gpu import GpuBook
 from .index import NodeRow
+from .listings import Listings
 from .state import States
 from .values import (
     Ground,
@@ -17,18 +19,20 @@ from .values import (
     UnplacedPod,
 )
 
+_NAMED: Final = 3
+
 
 class NodeBook:
     """What is on one node. Pods may be there before the node itself is seen."""
 
-    def __init__(self, name: str, packer: Packer, states: States) -> None:
+    def __init__(self, name: str, packer: Packer, states: States, listings: Listings) -> None:
         self.name = name
         self.is_known = False
         self.placed: dict[str, PlacedPod] = {}
         """Each as it counts now."""
         self.unplaced: dict[str, UnplacedPod] = {}
         self.reserved: dict[str, Reservation] = {}
-        self._packer, self._states = packer, states
+        self._packer, self._states, self._listings = packer, states, listings
         self._books: dict[str, GpuBook] = {}
         self._allocatable = (0, 0)
         self._trouble = ""
@@ -127,6 +131,15 @@ class NodeBook:
         """Tell whether there is nothing left to know."""
         return not (self.is_known or self.placed or self.unplaced or self.reserved)
 
+    @property
+    def uuids(self) -> frozenset[str]:
+        """Return the GPUs that it lists."""
+        return frozenset(self._books)
+
+    def outdate(self, gpu_uuid: str) -> None:
+        """Take note that something about a GPU has changed which others know."""
+        self._stale.add(gpu_uuid)
+
     def books(self) -> tuple[GpuBook, ...]:
         """Return its GPUs, each with the layout of what is on it now."""
         if self._stale:
@@ -157,7 +170,7 @@ class NodeBook:
         """Yield its GPUs that are healthy, settled, and held for nobody."""
         free = self.units_free()
         for book in self.books():
-            if book.is_settled and not book.is_held and book.gpu.is_healthy:
+            if book.is_open and book.gpu.is_healthy:
                 pods = {uid: self.placed[uid] for uid in book.holders if uid in self.placed}
                 yield Ground(self.name, book.snapshot, pods, free)
 
@@ -170,6 +183,8 @@ class NodeBook:
         for book in self.books():
             for kind, text in book.problems():
                 yield Problem(kind, self.name, text, book.gpu.uuid, book.holders)
+            if book.is_doubled:
+                yield self._doubled(book)
         if self.is_known and not self._trouble:
             yield from self._vanished()
         for uuid, (model, pods) in self._exchanged.items():
@@ -186,6 +201,14 @@ class NodeBook:
                 first = self._exchanged.get(uuid, (book.gpu.model, frozenset()))[0]
                 self._exchanged[uuid] = (first, frozenset(book.holders))
 
+    def _doubled(self, book: GpuBook) -> Problem:
+        others = ", ".join(sorted(self._listings.others(book.gpu.uuid, self.name))[:_NAMED])
+        text = (
+            f"is listed by {others} too and takes no new pod: delete the Node object that is no "
+            "more, or restart gshare's node agents there"
+        )
+        return Problem(ProblemKind.DOUBLED, self.name, text, book.gpu.uuid, book.holders)
+
     def _vanished(self) -> Iterator[Problem]:
         for pod in self.placed.values():
             uuid = pod.placement.gpu_uuid
@@ -200,7 +223,8 @@ class NodeBook:
         is_held = any(
             each.placement.gpu_uuid == uuid for each in self.reserved.values() if self._waits(each)
         )
-        book.settle(holders, self._packer, self._states, is_held=is_held)
+        is_doubled = self._listings.is_doubled(uuid)
+        book.settle(holders, self._packer, self._states, is_held=is_held, is_doubled=is_doubled)
 
     def _outdate(self, placement: PodPlacement) -> None:
         """Take note that what holds the placement's GPU has changed."""

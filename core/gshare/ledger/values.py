@@ -89,6 +89,7 @@ class RefusalKind(StrEnum):
     CLIENTS = "GPU has all its MPS clients"
     HELD = "GPU is held for a pod that preempts"
     CONFLICT = "placements on the GPU conflict"
+    DOUBLED = "GPU is listed by two nodes"
     UNHEALTHY = "GPU is not healthy"
     UNITS = "node has no vgpu units left"
     NO_GPU = "node offers no GPU of gshare"
@@ -102,6 +103,7 @@ NEAREST_FIRST: Final = (
     RefusalKind.CLIENTS,
     RefusalKind.HELD,
     RefusalKind.CONFLICT,
+    RefusalKind.DOUBLED,
     RefusalKind.UNHEALTHY,
 )
 
@@ -170,6 +172,7 @@ class ProblemKind(StrEnum):
     UNPLACED = "unplaced_pod"
     INVENTORY = "inventory"
     MODEL = "changed_model"
+    DOUBLED = "doubled_gpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,10 +159,10 @@ def test_the_fuller_gpu_wins_across_nodes():
 def test_of_equal_gpus_the_one_on_the_fuller_node_wins():
     ledger = Ledger()
     for name in ("a", "b"):
-        put_node(ledger, name, gpu(f"GPU-{name}"), gpu("GPU-second"))
+        put_node(ledger, name, gpu(f"GPU-{name}"), gpu(f"GPU-{name}-2"))
     ledger.put(placed("p", node="b", quota=100, sm=95))
 
-    assert reserve_best(ledger, asks(sm=50)) == "b/GPU-second"
+    assert reserve_best(ledger, asks(sm=50)) == "b/GPU-b-2"
 
 
 def test_nodes_fill_tight_one_after_another():

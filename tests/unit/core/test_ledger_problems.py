@@ -1,6 +1,17 @@
 """What is inconsistent shuts one GPU, is told, and harms nobody else."""
 
-from tests.support.ledgers import GIB, asks, fit, gpu, ledger_of, placed, put_node, unplaced
+import pytest
+from tests.support.ledgers import (
+    GIB,
+    asks,
+    fit,
+    gpu,
+    ledger_of,
+    placed,
+    put_node,
+    reserve_best,
+    unplaced,
+)
 
 from gshare.ledger import Ledger, ProblemKind, RefusalKind
 
@@ -11,12 +22,12 @@ def kinds(ledger: Ledger) -> list[ProblemKind]:
 
 def test_placements_that_conflict_shut_their_gpu_alone():
     ledger = Ledger()
-    put_node(ledger, "a", gpu("GPU-a"), gpu("GPU-b"))
+    put_node(ledger, "a", gpu("GPU-a"), gpu("GPU-a2"))
     put_node(ledger, "b")
     for name in ("p", "q"):
         ledger.put(placed(name, quota=60, sm=60))
 
-    assert fit(ledger, asks(quota=5, sm=5)) == "GPU-b"
+    assert fit(ledger, asks(quota=5, sm=5)) == "GPU-a2"
     assert fit(ledger, asks(), "b") == "GPU-b"
     (problem,) = ledger.problems()
     assert (problem.kind, problem.gpu_uuid) == (ProblemKind.CONFLICT, "GPU-a")
@@ -109,3 +120,74 @@ def test_a_gpu_that_shrank_below_its_pods_takes_nothing():
     put_node(ledger, "a", gpu("GPU-a", memory_bytes=8 * GIB))
 
     assert fit(ledger, asks(memory=1)) == RefusalKind.MEMORY
+
+
+def twice() -> Ledger:
+    """Return a ledger in which nodes a and b list the same GPU, and each has one of its own."""
+    ledger = Ledger()
+    for name in ("a", "b"):
+        put_node(ledger, name, gpu("GPU-x"), gpu(f"GPU-{name}"))
+    return ledger
+
+
+def test_a_gpu_that_two_nodes_list_is_told_of_both_and_takes_nothing():
+    ledger = twice()
+    ledger.put(placed("p", gpu="GPU-x", quota=10, sm=10))
+
+    found = ledger.problems()
+
+    assert [(each.kind, each.node, each.gpu_uuid, each.pods) for each in found] == [
+        (ProblemKind.DOUBLED, "a", "GPU-x", ("p",)),
+        (ProblemKind.DOUBLED, "b", "GPU-x", ()),
+    ]
+    assert found[0].text.startswith("is listed by b too")
+    assert fit(ledger, asks(quota=100, sm=100)) == "GPU-a"
+    assert fit(ledger, asks(quota=100, sm=100), "b") == "GPU-b"
+    assert [each.snapshot.gpu.uuid for each in ledger.grounds(["a", "b"])] == ["GPU-a", "GPU-b"]
+
+
+def test_a_node_with_no_other_gpu_than_a_doubled_one_says_so():
+    ledger = Ledger()
+    for name in ("a", "b"):
+        put_node(ledger, name, gpu("GPU-x"))
+
+    assert fit(ledger, asks()) == RefusalKind.DOUBLED
+
+
+@pytest.mark.parametrize("goes", ["node", "listing"])
+def test_a_gpu_that_one_node_lists_again_is_used_again(goes):
+    ledger = twice()
+    ledger.put(placed("p", "b", gpu="GPU-x"))
+    ledger.settle()
+
+    if goes == "node":
+        ledger.drop_node("a")
+    else:
+        put_node(ledger, "a", gpu("GPU-a"))
+
+    assert ledger.problems() == ()
+    assert fit(ledger, asks(quota=100, sm=88), "b") == "GPU-x"
+
+
+def test_a_place_on_a_gpu_that_became_doubled_is_not_kept():
+    ledger = Ledger()
+    put_node(ledger, "a", gpu("GPU-x"))
+    assert reserve_best(ledger, asks("new"), ["a"]) == "a/GPU-x"
+
+    put_node(ledger, "b", gpu("GPU-x"))
+
+    assert not ledger.is_sound("new")
+
+
+def test_of_three_nodes_that_list_a_gpu_two_are_too_many():
+    ledger = Ledger()
+    for name in ("a", "b", "c"):
+        put_node(ledger, name, gpu("GPU-x"))
+    ledger.settle()
+
+    ledger.drop_node("a")
+    assert [each.node for each in ledger.problems()] == ["b", "c"]
+
+    ledger.drop_node("b")
+    assert ledger.problems() == ()
+    assert fit(ledger, asks(), "c") == "GPU-x"

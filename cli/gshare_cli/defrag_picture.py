@@ -24,6 +24,8 @@ from .cluster_state import ClusterView, PodView, cluster_view
 # Controllers whose next pod comes to the same node, or whose pod's work would be lost.
 _KEEPERS: Final = frozenset({"DaemonSet", "Node", "Job"})
 _SOFT: Final = "PreferNoSchedule"
+_Hard = tuple[str, str, str]
+"""Key, value and effect of a taint that keeps pods off."""
 
 
 class Taint(msgspec.Struct, frozen=True):
@@ -134,9 +136,7 @@ def picture(
     taints = {node.metadata.name: _hard(node) for node in given}
     usable = [each.name for each in view.nodes if each.is_ready and each.is_schedulable]
     by_uid = {pod.metadata.uid: pod for pod in running}
-    reach = {
-        name: frozenset(each for each in usable if taints[each] <= taints[name]) for name in usable
-    }
+    reach = _reaches({name: taints[name] for name in usable})
     views = {each.uid: each for each in view.pods}
     tenants = {
         pod.uid: _tenant(pod, by_uid[pod.uid], views[pod.uid], reach[pod.node])
@@ -156,7 +156,16 @@ def _tenant(placed: PlacedPod, pod: BoundPod, seen: PodView, reach: frozenset[st
     return Tenant(placed, request, pod.owner[1], nodes)
 
 
-def _hard(node: TaintedNode) -> frozenset[tuple[str, str, str]]:
+def _reaches(taints: Mapping[str, frozenset[_Hard]]) -> dict[str, frozenset[str]]:
+    """Return by node those that its pods may go to; nodes of the same taints share the answer."""
+    known = {
+        own: frozenset(name for name, each in taints.items() if each <= own)
+        for own in set(taints.values())
+    }
+    return {name: known[own] for name, own in taints.items()}
+
+
+def _hard(node: TaintedNode) -> frozenset[_Hard]:
     return frozenset(
         (each.key, each.value, each.effect) for each in node.spec.taints if each.effect != _SOFT
     )

@@ -21,26 +21,14 @@ costs least (area 3,000) and finds room beside 60, so it is freed first; that le
 there, too little for 40, so the plan ends with one GPU freed by one eviction.
 """
 
-from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterable, Mapping
 
 from gshare import placement
 from gshare.ledger import Ground
 from gshare.modes import Packer
-from gshare.placement import Placement, Snapshot
-from gshare.rectangles import GPU_RECTANGLE, Size
 
+from .rooms import Key, Rooms, key_of
 from .values import Budgets, Clearing, Kept, Move, Plan, Tenant
-
-# On how many GPUs a new layout is searched for one pod.
-RELAYOUTS: Final = 64
-
-_Key = tuple[str, str]
-"""A node and the UUID of a GPU of it."""
-_Shape = tuple[Size, int | None, frozenset[str] | None]
-_Units = tuple[int, int]
 
 
 def plan(
@@ -54,8 +42,8 @@ def plan(
 
     Pods go only to GPUs of `grounds`.
     """
-    sources = {_key(each): each for each in grounds if each.snapshot.layout.keys}
-    rooms = _Rooms.of(sources.values(), packer)
+    sources = {key_of(each): each for each in grounds if each.snapshot.layout.keys}
+    rooms = Rooms(list(sources.values()), packer)
     clearings: list[Clearing] = []
     kept: list[Kept] = []
     for ground in sorted(sources.values(), key=_cost):
@@ -64,9 +52,9 @@ def plan(
             answer = "could be freed as well, for more than those that are"
         if isinstance(answer, Clearing):
             clearings.append(answer)
-            rooms.settle(_key(ground))
+            rooms.settle(key_of(ground))
         else:
-            kept.append(Kept(*_key(ground), answer))
+            kept.append(Kept(*key_of(ground), answer))
     return Plan(tuple(clearings), tuple(kept))
 
 
@@ -75,116 +63,20 @@ def clear(
     tenants: Mapping[str, Tenant],
     budgets: Budgets,
     packer: Packer,
-    key: _Key,
+    key: Key,
 ) -> Clearing | str:
     """Return how to free the GPU `key` of `grounds` as they are by now, or why that cannot be."""
-    sources = {_key(each): each for each in grounds if each.snapshot.layout.keys}
+    sources = {key_of(each): each for each in grounds if each.snapshot.layout.keys}
     if key not in sources:
         return "is out of use, or cannot be used now"
-    return _cleared(sources[key], tenants, budgets, _Rooms.of(sources.values(), packer))
-
-
-@dataclass(slots=True)
-class _Rooms:
-    """The GPUs in use, as the moves so far leave them; `trial` is the set in question."""
-
-    packer: Packer
-    snapshots: dict[_Key, Snapshot]
-    units: dict[str, _Units]
-    order: list[_Key] = field(default_factory=list)
-    received: set[_Key] = field(default_factory=set)
-    trial: ChainMap[_Key, Snapshot] = field(init=False)
-    trial_units: ChainMap[str, _Units] = field(init=False)
-    hopeless: dict[_Shape, _Key] = field(default_factory=dict)
-    """What finds no room but perhaps on the one GPU that was to be freed then.
-
-    It stays so, since rooms only shrink.
-    """
-
-    @classmethod
-    def of(cls, grounds: Iterable[Ground], packer: Packer) -> "_Rooms":
-        """Return the rooms of `grounds`."""
-        given = list(grounds)
-        rooms = cls(
-            packer,
-            {_key(ground): ground.snapshot for ground in given},
-            {ground.node: ground.units_free for ground in given},
-        )
-        rooms.begin()
-        rooms._sort()
-        return rooms
-
-    def begin(self) -> None:
-        """Forget the set in question."""
-        self.trial = ChainMap({}, self.snapshots)
-        self.trial_units = ChainMap({}, self.units)
-
-    def settle(self, freed: _Key) -> None:
-        """Make the moves of the set in question, which frees a GPU."""
-        self.received |= self.trial.maps[0].keys()
-        self.snapshots |= self.trial.maps[0]
-        self.units |= self.trial_units.maps[0]
-        del self.snapshots[freed]
-        self.begin()
-        self._sort()
-
-    def take(self, tenant: Tenant, source: _Key) -> _Key | None:
-        """Put a pod's successor on the fullest GPU but `source` that has room; None if none has."""
-        shape = (tenant.request.size, tenant.request.memory_bytes, tenant.reach)
-        is_first = not self.trial.maps[0]
-        left = self.hopeless.get(shape)
-        for key, placed in self._openings(tenant, self.order if left is None else [left]):
-            if key != source and self._is_found_again(placed):
-                sm, quota = self.trial_units[key[0]]
-                request = tenant.request
-                self.trial_units[key[0]] = (sm - request.sm_percent, quota - request.quota_percent)
-                self.trial[key] = placed.after
-                return key
-        if is_first:
-            self.hopeless.setdefault(shape, source)
-        return None
-
-    def _openings(self, tenant: Tenant, keys: Sequence[_Key]) -> Iterator[tuple[_Key, Placement]]:
-        """Yield the GPUs that take a pod; where it needs a new layout, few are tried."""
-        relayouts = RELAYOUTS
-        for key in keys:
-            if key not in self.trial or not self._may_take(tenant, key):
-                continue
-            snapshot = self.trial[key]
-            if not snapshot.layout.fits(tenant.request.size):
-                relayouts -= 1
-                if relayouts < 0:
-                    continue
-            answer = placement.choose((snapshot,), tenant.request, self.packer)
-            if isinstance(answer, Placement):
-                yield key, answer
-
-    def _may_take(self, tenant: Tenant, key: _Key) -> bool:
-        """Tell whether a GPU's node, area and sums allow a pod, which is quick to see."""
-        snapshot, request = self.trial[key], tenant.request
-        sm, quota = self.trial_units[key[0]]
-        return (
-            (tenant.reach is None or key[0] in tenant.reach)
-            and tenant.pod.uid not in snapshot.layout.keys
-            and snapshot.layout.used_area + request.size.area <= GPU_RECTANGLE.area
-            and request.sm_percent <= sm
-            and request.quota_percent <= quota
-        )
-
-    def _is_found_again(self, placed: Placement) -> bool:
-        return self.packer.holds(placed.after.layout.sizes, search_longer=True)
-
-    def _sort(self) -> None:
-        self.order = sorted(
-            self.snapshots, key=lambda key: (-self.snapshots[key].layout.used_area, key)
-        )
+    return _cleared(sources[key], tenants, budgets, Rooms(list(sources.values()), packer))
 
 
 def _cleared(
-    ground: Ground, tenants: Mapping[str, Tenant], budgets: Budgets, rooms: _Rooms
+    ground: Ground, tenants: Mapping[str, Tenant], budgets: Budgets, rooms: Rooms
 ) -> Clearing | str:
     """Return how to free one GPU, as the set in question of `rooms`; or why that cannot be."""
-    source = _key(ground)
+    source = key_of(ground)
     if source in rooms.received:
         return "takes in pods of those that are freed"
     obstacle = _obstacle(ground, tenants, budgets)
@@ -236,7 +128,7 @@ def _cost(ground: Ground) -> tuple[int, int, int, int, str, str]:
         len(ground.snapshot.layout.keys),
         ground.snapshot.layout.used_area,
         sum(pod.placement.memory_bytes for pod in pods),
-        *_key(ground),
+        *key_of(ground),
     )
 
 
@@ -251,10 +143,6 @@ def _largest_first(tenants: Iterable[Tenant]) -> list[Tenant]:
             tenant.pod.uid,
         ),
     )
-
-
-def _key(ground: Ground) -> _Key:
-    return ground.node, ground.snapshot.gpu.uuid
 
 
 def _path(tenant: Tenant) -> str:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.ledgers import gpu, placed, put_node
 
 from gshare import defrag
-from gshare.defrag import Tenant
+from gshare.defrag import Tenant, rooms
 from gshare.ledger import Ledger
 from gshare.modes import RECT, Packer
 from gshare.placement import Request
@@ -84,6 +84,18 @@ def test_pods_may_go_where_only_a_new_layout_makes_room():
     ledger.drop_pod(opposite)
 
     assert moved(plan(ledger)) == [("b", [("b0", "a")])]
+
+
+def test_without_searches_pods_go_only_where_gpus_have_room_as_they_lie(monkeypatch):
+    monkeypatch.setattr(rooms, "SEARCHES", 0)
+    ledger = ledger_of(a=[(50, 50)] * 4, b=[(100, 50)])
+    opposite = next(uid for uid in ("a1", "a2", "a3") if _leaves_no_row(ledger, "a0", uid))
+    ledger.drop_pod("a0")
+    ledger.drop_pod(opposite)
+
+    (freed,) = moved(plan(ledger))
+
+    assert freed[0] == "a"
 
 
 def _leaves_no_row(ledger, *uids):

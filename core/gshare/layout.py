@@ -40,7 +40,7 @@ from typing import Final
 
 from gshare import packing
 from gshare.bounds import is_impossible
-from gshare.rectangles import GPU_SIDE, Rectangle, Size
+from gshare.rectangles import GPU_SIDE, Rectangle, Size, by_sides
 
 Slice = tuple[int, int]
 """Start and width of one piece of a quota, in percent of the window."""
@@ -203,7 +203,7 @@ def find(sizes: Sequence[Size]) -> Places:
     """
     if is_impossible(sizes):
         return None
-    indices = sorted(range(len(sizes)), key=lambda index: sizes[index], reverse=True)
+    indices = sorted(range(len(sizes)), key=lambda index: by_sides(sizes[index]), reverse=True)
     tried = set()
     for worth in ORDERS.values():
         order = tuple(sorted(indices, key=lambda index: worth(sizes[index]), reverse=True))
@@ -221,7 +221,7 @@ def find_longer(sizes: Sequence[Size]) -> Places:
     """Search on where `find` gave up; the answer is the same for every permutation of `sizes`."""
     if is_impossible(sizes):
         return None
-    indices = sorted(range(len(sizes)), key=lambda index: sizes[index], reverse=True)
+    indices = sorted(range(len(sizes)), key=lambda index: by_sides(sizes[index]), reverse=True)
     tried: set[tuple[object, ...]] = set()
     for worth in ORDERS.values():
         for rule in packing.RULES:

@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from gshare import bounds, layout, sliced, staircase
 from gshare.layout import Layout, Slice
-from gshare.rectangles import GPU_SIDE, Rectangle, Size
+from gshare.rectangles import GPU_SIDE, Rectangle, Size, by_sides
 from gshare.sliced import SlicedLayout
 
 
@@ -121,13 +121,14 @@ class Packer:
 
     def holds(self, sizes: Iterable[Size], *, search_longer: bool = False) -> bool:
         """Tell whether a timetable of `sizes` is found on one GPU."""
-        return self._find(tuple(sorted(sizes)), search_longer=search_longer) is not None
+        ordered = tuple(sorted(sizes, key=by_sides))
+        return self._find(ordered, search_longer=search_longer) is not None
 
     def arrange(
         self, sizes: Mapping[str, Size], *, search_longer: bool = False
     ) -> Timetable | None:
         """Return a timetable of all of `sizes`, by key, or None where none is found."""
-        ordered = sorted(sizes.items(), key=lambda item: (item[1], item[0]))
+        ordered = sorted(sizes.items(), key=lambda item: (*by_sides(item[1]), item[0]))
         found = self._find(tuple(size for _, size in ordered), search_longer=search_longer)
         if found is None:
             return None

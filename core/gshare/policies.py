@@ -15,14 +15,16 @@ pod's model in memory already, and among those, or where none has, goes by `binp
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from gshare.rectangles import GPU_RECTANGLE
 
-Column = NDArray[np.int32]
+if TYPE_CHECKING:
+    # For the types alone: whoever only names a policy does not wait for numpy.
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Column = NDArray[np.int16]
 BINPACK: Final = "binpack"
 
 
@@ -30,8 +32,8 @@ BINPACK: Final = "binpack"
 class Traits:
     """What policies look at, by GPU: the area in use, 0-10,000, and 1 where the model is."""
 
-    used: Column
-    resident: Column
+    used: "Column"
+    resident: "Column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class Preference:
 class Policy:
     """The three rules of the module's first lines. Worth and `first` stay within 0-20,001."""
 
-    worth: Callable[[Traits], Column]
-    first: Callable[[Traits], Column] | None
+    worth: Callable[[Traits], "Column"]
+    first: Callable[[Traits], "Column"] | None
     fills_nodes: bool = True
 
 

@@ -5,6 +5,7 @@ its right and upper ones, so neighbours that share an edge do not overlap.
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 GPU_SIDE: Final = 100
@@ -88,5 +89,8 @@ class Rectangle:
             and other.y < self.top
         )
 
+
+by_sides: Final = attrgetter("width", "height")
+"""The key that sorts sizes as they compare, and several times faster."""
 
 GPU_RECTANGLE: Final = Rectangle(0, 0, GPU_SIDE, GPU_SIDE)

@@ -37,7 +37,7 @@ def rank(
     preference: Preference,
     mode: Mode = RECT,
 ) -> tuple[list[tuple[str, str, bool]], dict[str, RefusalKind]]:
-    """Return the best (node, GPU, is laid out anew), and the refusals by node."""
+    """Return the best (node, GPU, is laid out anew), or else the refusals by node."""
     choices, refusals = [], {}
     for name in nodes:
         answer = _choices(ledger, name, request, preference)
@@ -47,11 +47,9 @@ def rank(
             choices += answer
     choices.sort(key=lambda choice: choice.key)
     found = _admitted(choices, request, limit, mode)
-    if len(found) < limit:
-        refusals |= {
-            choice.node: RefusalKind.FULL for choice in choices if choice.node not in found
-        }
-    return [(each.node, each.uuid, each.is_relaid) for each in found.values()], refusals
+    if found:
+        return [(each.node, each.uuid, each.is_relaid) for each in found.values()], {}
+    return [], refusals | {choice.node: RefusalKind.FULL for choice in choices}
 
 
 def _admitted(choices, request, limit, mode):
@@ -119,21 +117,18 @@ def _direct_and_stuck(book, books, obstacles, request, preference):
 
 
 def _obstacle(book, request):
-    snapshot = book.snapshot
-    if not book.is_settled:
-        return RefusalKind.CONFLICT
-    if book.is_doubled:
-        return RefusalKind.DOUBLED
-    if book.is_held:
-        return RefusalKind.HELD
-    if not snapshot.gpu.is_healthy:
-        return RefusalKind.UNHEALTHY
-    if snapshot.clients_free <= 0:
-        return RefusalKind.CLIENTS
-    if request.memory_on(snapshot.gpu) > snapshot.memory_free_bytes:
-        return RefusalKind.MEMORY
-    has_area = book.used_area + request.size.area <= GPU_RECTANGLE.area
-    return None if snapshot.layout.fits(request.size) or has_area else RefusalKind.FULL
+    snapshot, size = book.snapshot, request.size
+    has_area = book.used_area + size.area <= GPU_RECTANGLE.area
+    holds = {
+        RefusalKind.CONFLICT: not book.is_settled,
+        RefusalKind.DOUBLED: book.is_doubled,
+        RefusalKind.HELD: book.is_held,
+        RefusalKind.UNHEALTHY: not snapshot.gpu.is_healthy,
+        RefusalKind.CLIENTS: snapshot.clients_free <= 0,
+        RefusalKind.MEMORY: request.memory_on(snapshot.gpu) > snapshot.memory_free_bytes,
+        RefusalKind.FULL: not (snapshot.layout.fits(size) or has_area),
+    }
+    return next((kind for kind, is_so in holds.items() if is_so), None)
 
 
 def _worth(book, each, preference):

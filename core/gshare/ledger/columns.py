@@ -3,6 +3,7 @@
 Every array of GPUs is (planes, nodes): plane p has the p-th GPU of each node, so that what is best
 on a node is a maximum over planes, and a verdict for one size on all GPUs is the comparison of one
 row, `widest[height] >= width` (PACKING.md, section 3). 202 bytes a GPU are its profile, both ways.
+Columns are as narrow as their values allow, since a verdict costs what it reads.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Columns:
     widest: NDArray[np.uint8]
     highest: NDArray[np.uint8]
     obstacle: NDArray[np.uint8]
-    used: NDArray[np.int32]
+    used: NDArray[np.int16]
     memory_free: NDArray[np.int64]
     share_area: NDArray[np.int32]
     state: NDArray[np.int64]
@@ -51,7 +52,7 @@ class Columns:
             np.zeros(rows, np.uint8),
             np.zeros(rows, np.uint8),
             np.full(gpus, ABSENT, np.uint8),
-            np.zeros(gpus, np.int32),
+            np.zeros(gpus, np.int16),
             np.zeros(gpus, np.int64),
             np.zeros(gpus, np.int32),
             np.zeros(gpus, np.int64),

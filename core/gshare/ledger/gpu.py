@@ -19,11 +19,27 @@ class GpuBook:
     nothing new; `snapshot` then shows those that had their places before.
     """
 
+    __slots__ = (
+        "_holders",
+        "_layout",
+        "_promised_bytes",
+        "gpu",
+        "is_doubled",
+        "is_held",
+        "is_settled",
+        "snapshot",
+        "state",
+        "used_area",
+    )
+
     def __init__(self, gpu: NodeGpu, before: Timetable) -> None:
         self.gpu = gpu
         self.is_settled = True
         self.is_held = False
         self.is_doubled = False
+        self.used_area = 0
+        """What its holders ask; more than 10,000 where they conflict."""
+        self._promised_bytes = 0
         self._holders: dict[str, PodPlacement] = {}
         self.snapshot = Snapshot(gpu.gpu, modes.remaining(before, {}))
         self.state: GpuState | None = None
@@ -33,11 +49,6 @@ class GpuBook:
     def is_open(self) -> bool:
         """Tell whether what stands here is in order, and nobody else's claim shuts it."""
         return self.is_settled and not (self.is_held or self.is_doubled)
-
-    @property
-    def used_area(self) -> int:
-        """Return the area that its holders ask; more than 10,000 where they conflict."""
-        return sum(placement.size.area for placement in self._holders.values())
 
     def settle(
         self,
@@ -55,11 +66,13 @@ class GpuBook:
         self._holders = dict(holders)
         self.is_held, self.is_doubled = is_held, is_doubled
         sizes = {uid: placement.size for uid, placement in holders.items()}
+        self.used_area = sum(size.area for size in sizes.values())
+        self._promised_bytes = sum(each.memory_bytes for each in holders.values())
         arranged = _laid_out(self._layout, sizes, packer)
         self.is_settled = arranged is not None
         self._layout = arranged or modes.remaining(self._layout, sizes)
         memory = tuple((uid, holders[uid].memory_bytes) for uid in self._layout.keys)
-        self.snapshot = Snapshot(self.gpu.gpu, self._layout, memory)
+        self.snapshot = Snapshot(self.snapshot.gpu, self._layout, memory)
         self.state = states.of(self.snapshot, self._shut())
 
     def problems(self) -> list[tuple[ProblemKind, str]]:
@@ -67,9 +80,9 @@ class GpuBook:
         found = []
         if not self.is_settled:
             found.append((ProblemKind.CONFLICT, self._conflict_text()))
-        promised = sum(placement.memory_bytes for placement in self._holders.values())
-        if promised > self.gpu.memory_bytes:
-            text = f"its pods may use {promised} bytes of the {self.gpu.memory_bytes} it has"
+        if self._promised_bytes > self.gpu.memory_bytes:
+            asked = f"its pods may use {self._promised_bytes} bytes"
+            text = f"{asked} of the {self.gpu.memory_bytes} it has"
             found.append((ProblemKind.MEMORY, f"{text}; delete one of them"))
         if len(self._holders) > self.gpu.max_clients:
             text = f"{len(self._holders)} pods are on it, MPS admits {self.gpu.max_clients}"

@@ -2,15 +2,19 @@
 
 Idea. A verdict is one comparison per GPU and the choice a few minima, all over `Columns`; Python
 looks only at those that win. A node is written again when it has changed, and of its GPUs only
-those whose state has. `search` puts one request to the columns.
+those whose state has. `board` holds one kind of request against the columns, and again against the
+nodes that have changed since; `search` goes through what it finds.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gshare.placement import Gpu
 
 from .columns import Columns
 from .state import GpuState
@@ -18,13 +22,18 @@ from .state import GpuState
 _FEW: Final = 4
 """Where the nodes asked are fewer than one in so many, only their columns are looked at."""
 _VIEWS: Final = 8
+_RESIDENTS: Final = 8
+"""Models of which the GPUs are kept as a column."""
 _LONG: Final = 64
+_CHANGES: Final = 4096
+"""Writes of nodes that are remembered, for those who want to know what has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
     """What a node and its GPUs are. `resident` has the models in the memory of each GPU."""
 
+    gpus: Sequence[Gpu]
     states: Sequence[GpuState]
     units_free: tuple[int, int]
     used_area: int
@@ -34,17 +43,33 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which columns a list of names means. `places` has -1 where a name is not known."""
+    """Which columns a list of names means. `places` has -1 where a name is not known.
+
+    `is_whole` tells that it has all nodes there are.
+    """
 
     names: Sequence[str]
     cut: slice | NDArray[np.intp]
     places: NDArray[np.intp]
     asked: NDArray[np.bool_]
+    is_whole: bool
     version: int
 
     def node(self, place: int) -> int:
         """Return the number of the node at a place."""
         return place if isinstance(self.cut, slice) else int(self.cut[place])
+
+    def nodes(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the numbers of the nodes at some places."""
+        return places if isinstance(self.cut, slice) else self.cut[places]
+
+    def of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the keys of its nodes, -1 for others; not to be written to."""
+        if self.is_whole:
+            return keys
+        if isinstance(self.cut, slice):
+            return np.where(self.asked, keys, -1)
+        return keys[..., self.cut]
 
 
 class Index:
@@ -57,7 +82,10 @@ class Index:
         self._rows: list[NodeRow] = []
         self._unused: list[int] = []
         self._with_model: dict[str, set[int]] = {}
+        self._residents: dict[str, NDArray[np.int16]] = {}
         self._version = 0
+        self._changes: list[int] = []
+        self._forgotten = 0
         self._ranked_at = -1
         self._ranks = np.zeros(0, np.int64)
         self._views: dict[int, View] = {}
@@ -66,8 +94,10 @@ class Index:
         """Take over what a node and its GPUs are by now."""
         node = self._nodes.get(name)
         node = self._added(name) if node is None else node
-        self.columns = self.columns.with_room(len(row.states), len(self._names))
+        self._make_room(len(row.states))
         before = self._rows[node]
+        if row == before:
+            return
         for plane, state in enumerate(row.states):
             if plane >= len(before.states) or before.states[plane] is not state:
                 self.columns.put_gpu(plane, node, state)
@@ -76,6 +106,7 @@ class Index:
         if row.resident != before.resident:
             self._move_models(node, before, row)
         self._rows[node] = row
+        self._note(node)
 
     def drop(self, name: str) -> None:
         """Forget a node, if it is known."""
@@ -84,9 +115,30 @@ class Index:
             self._unused.append(self._nodes.pop(name))
             self._version += 1
 
+    @property
+    def size(self) -> int:
+        """Return how many nodes the columns hold, those that are gone among them."""
+        return len(self._names)
+
+    @property
+    def now(self) -> tuple[int, int]:
+        """Return what `changed_since` tells the present from other times by."""
+        return self._version, self._forgotten + len(self._changes)
+
+    def changed_since(self, then: tuple[int, int]) -> set[int] | None:
+        """Return the nodes that were written since `then`; None where all may be different."""
+        version, count = then
+        if version != self._version or count < self._forgotten:
+            return None
+        return set(self._changes[count - self._forgotten :])
+
     def name(self, node: int) -> str:
         """Return a node's name."""
         return self._names[node]
+
+    def gpu(self, node: int, plane: int) -> Gpu:
+        """Return one GPU."""
+        return self._rows[node].gpus[plane]
 
     def state(self, node: int, plane: int) -> GpuState:
         """Return the state of one GPU."""
@@ -112,13 +164,31 @@ class Index:
             self._ranks, self._ranked_at = ranks, self._version
         return self._ranks
 
-    def resident(self, model: str) -> NDArray[np.int32]:
-        """Return 1 for each GPU that has `model` in its memory, else 0."""
-        found = np.zeros(self.columns.used.shape, np.int32)
+    def resident(self, model: str) -> NDArray[np.int16]:
+        """Return 1 for each GPU that has `model` in its memory, else 0; not to be written to."""
+        known = self._residents.get(model)
+        if known is not None and known.shape == self.columns.used.shape:
+            return known
+        found = np.zeros(self.columns.used.shape, np.int16)
         for node in self._with_model.get(model, ()):
             for plane, models in enumerate(self._rows[node].resident):
                 found[plane, node] = model in models
+        self._residents[model] = found
+        if len(self._residents) > _RESIDENTS:
+            del self._residents[next(iter(self._residents))]
         return found
+
+    def _make_room(self, planes: int) -> None:
+        larger = self.columns.with_room(planes, len(self._names))
+        if larger is not self.columns:
+            self.columns = larger
+            self._version += 1
+
+    def _note(self, node: int) -> None:
+        self._changes.append(node)
+        if len(self._changes) > _CHANGES:
+            self._forgotten += len(self._changes)
+            self._changes.clear()
 
     def _added(self, name: str) -> int:
         self._version += 1
@@ -133,6 +203,7 @@ class Index:
         return node
 
     def _move_models(self, node: int, before: NodeRow, row: NodeRow) -> None:
+        self._residents.clear()
         for model in {model for models in before.resident for model in models}:
             self._with_model[model].discard(node)
             if not self._with_model[model]:
@@ -142,16 +213,19 @@ class Index:
 
     def _viewed(self, names: Sequence[str]) -> View:
         """Return the view of all columns, or, where few nodes are asked, of theirs alone."""
-        found = [self._nodes.get(name, -1) for name in names]
-        places = np.array(found, np.intp)
+        found = map(self._nodes.get, names, repeat(-1))
+        places = np.fromiter(found, np.intp, len(names))
         known = places[places >= 0]
         if len(known) * _FEW >= len(self._names):
             asked = np.zeros(len(self._names), np.bool_)
             asked[known] = True
-            return View(names, slice(0, len(self._names)), places, asked, self._version)
+            is_whole = int(np.count_nonzero(asked)) == len(self._nodes)
+            whole = slice(0, len(self._names))
+            return View(names, whole, places, asked, is_whole, self._version)
         cut, inverse = np.unique(known, return_inverse=True)
         places[places >= 0] = inverse
-        return View(names, cut, places, np.ones(len(cut), np.bool_), self._version)
+        asked = np.ones(len(cut), np.bool_)
+        return View(names, cut, places, asked, is_whole=False, version=self._version)
 
 
-_NOTHING: Final = NodeRow((), (0, 0), 0, offers=False)
+_NOTHING: Final = NodeRow((), (), (0, 0), 0, offers=False)

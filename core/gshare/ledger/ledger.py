@@ -29,7 +29,7 @@ handful of comparisons of whole columns: 0.2 ms for 40,000 GPUs.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
@@ -37,7 +37,9 @@ from gshare.modes import RECT, Packer
 from gshare.placement import RELAYOUT_CANDIDATES, Request, Snapshot
 from gshare.policies import Preference
 
+from .board import Boards
 from .index import Index, View
+from .judging import Asked
 from .listings import Listings
 from .node import NodeBook
 from .search import Option, Search
@@ -83,6 +85,7 @@ class Ledger:
         self._packer = Packer(RECT, capacity=65536) if packer is None else packer
         self._states = States()
         self._index = Index()
+        self._boards = Boards(self._index)
         self._listings = Listings()
         self._stale: set[str] = set()
         self._troubled: set[str] = set()
@@ -149,6 +152,10 @@ class Ledger:
 
         A pod that is seen on a node needs none: nothing is done.
         """
+        before = self.reservation(reservation.uid)
+        if before is not None and replace(before, expires_s=reservation.expires_s) == reservation:
+            self._nodes[reservation.node].prolong(reservation)
+            return
         self.cancel(reservation.uid)
         if reservation.uid in self._node_of:
             return
@@ -201,12 +208,12 @@ class Ledger:
         """
         self.settle()
         view = self._index.view(nodes)
-        search = Search(self._index, request, view, preference)
+        search = Search(self._index, self._boards.of(Asked.by(request, preference)), view)
         found = self._best(search, view, request, limit)
         candidates = tuple(
             self._candidate(view.node(place), option, request) for place, option in found.items()
         )
-        return Ranking(candidates, search.refusals(set(found) if len(found) < limit else None))
+        return Ranking(candidates, {} if candidates else search.refusals())
 
     def fit(
         self,
@@ -290,11 +297,12 @@ class Ledger:
         """Return the best GPU of each of the best `limit` nodes, by place in the view, in order."""
         trials = _Trials(RELAYOUT_CANDIDATES if search.has_direct else LAST_RELAYOUTS)
         found: dict[int, Option] = {}
+        size = request.size
         while len(found) < limit and (option := search.next()) is not None:
             if option.place in found:
                 continue
             state = self._index.state(view.node(option.place), option.plane)
-            holds = state.holds(request.size, self._packer, as_it_lies=not option.is_relaid)
+            holds = state.holds(size, self._packer, as_it_lies=not option.is_relaid)
             if holds:
                 found[option.place] = option
             if option.is_relaid:
@@ -304,10 +312,12 @@ class Ledger:
         return found
 
     def _candidate(self, node: int, option: Option, request: Request) -> Candidate:
-        name = self._index.name(node)
-        book = self._nodes[name].books()[option.plane]
-        gpu = book.gpu.gpu
-        return Candidate(name, gpu.uuid, request.memory_on(gpu), book.used_area, option.is_relaid)
+        gpu = self._index.gpu(node, option.plane)
+        used_area = self._index.state(node, option.plane).used_area
+        memory_bytes = request.memory_on(gpu)
+        return Candidate(
+            self._index.name(node), gpu.uuid, memory_bytes, used_area, option.is_relaid
+        )
 
     def _relist(self, book: NodeBook, before: Collection[str]) -> None:
         """Tell the other nodes that list GPUs which `book` has come or ceased to list."""

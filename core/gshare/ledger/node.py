@@ -42,6 +42,7 @@ class NodeBook:
         self._stale: set[str] = set()
         self._seen: dict[str, PlacedPod] = {}
         self._standings: Mapping[str, Standing] = {}
+        self._units_free: tuple[int, int] | None = None
 
     def put(self, pod: PlacedPod | UnplacedPod) -> None:
         """Take note of a pod on it, in the place of what was seen of that pod before."""
@@ -53,11 +54,13 @@ class NodeBook:
             self._outdate_awaiting(pod.uid)
         else:
             self.unplaced[pod.uid] = pod
+            self._units_free = None
 
     def drop(self, uid: str) -> None:
         """Take note that a pod is gone."""
         self._seen.pop(uid, None)
-        self.unplaced.pop(uid, None)
+        if self.unplaced.pop(uid, None) is not None:
+            self._units_free = None
         pod = self.placed.pop(uid, None)
         if pod is not None:
             self._outdate(pod.placement)
@@ -68,6 +71,10 @@ class NodeBook:
         self.cancel(reservation.uid)
         self.reserved[reservation.uid] = reservation
         self._outdate(reservation.placement)
+
+    def prolong(self, reservation: Reservation) -> None:
+        """Hold for longer, or shorter, what is held already."""
+        self.reserved[reservation.uid] = reservation
 
     def cancel(self, uid: str) -> None:
         """Hold no place for a pod any more, if one is held."""
@@ -119,6 +126,7 @@ class NodeBook:
         books = self.books()
         resident = tuple(frozenset(self._resident.get(uuid, ())) for uuid in self._books)
         return NodeRow(
+            [book.snapshot.gpu for book in books],
             [book.state for book in books if book.state],
             self.units_free(),
             self.used_area,
@@ -160,11 +168,9 @@ class NodeBook:
 
     def units_free(self) -> tuple[int, int]:
         """Return how many units of vgpu-sm and vgpu-quota are left; below 0 where too few are."""
-        pods: list[PlacedPod | UnplacedPod] = [*self.placed.values(), *self.unplaced.values()]
-        held = [reservation.placement for reservation in self._arrived()]
-        sm_units = sum(pod.sm_units for pod in pods) + sum(each.sm_percent for each in held)
-        quota = sum(pod.quota_units for pod in pods) + sum(each.quota_percent for each in held)
-        return (self._allocatable[0] - sm_units, self._allocatable[1] - quota)
+        if self._units_free is None:
+            self._units_free = self._counted_units()
+        return self._units_free
 
     def grounds(self) -> Iterator[Ground]:
         """Yield its GPUs that are healthy, settled, and held for nobody."""
@@ -229,9 +235,11 @@ class NodeBook:
     def _outdate(self, placement: PodPlacement) -> None:
         """Take note that what holds the placement's GPU has changed."""
         self._stale.add(placement.gpu_uuid)
+        self._units_free = None
 
     def _outdate_all(self) -> None:
         self._stale.update(self._books)
+        self._units_free = None
 
     def _outdate_awaiting(self, victim: str) -> None:
         """Take note that a pod has come or gone for whose leaving a place may wait."""
@@ -239,9 +247,17 @@ class NodeBook:
             if victim in each.victims:
                 self._outdate(each.placement)
 
+    def _counted_units(self) -> tuple[int, int]:
+        pods: list[PlacedPod | UnplacedPod] = [*self.placed.values(), *self.unplaced.values()]
+        held = [reservation.placement for reservation in self._arrived()]
+        sm_units = sum(pod.sm_units for pod in pods) + sum(each.sm_percent for each in held)
+        quota = sum(pod.quota_units for pod in pods) + sum(each.quota_percent for each in held)
+        return (self._allocatable[0] - sm_units, self._allocatable[1] - quota)
+
     def _arrived(self) -> list[Reservation]:
         """Return the reservations that take room: those whose victims have left."""
         return [each for each in self.reserved.values() if not self._waits(each)]
 
     def _waits(self, reservation: Reservation) -> bool:
-        return any(uid in self.placed for uid in reservation.victims)
+        victims = reservation.victims
+        return bool(victims) and any(uid in self.placed for uid in victims)

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from gshare.modes import Packer
 from gshare.placement import SMALLEST_DEFAULT_MEMORY_BYTES, Gpu, Snapshot
-from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size
+from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size, by_sides
 
 from .values import RefusalKind
 
@@ -44,7 +44,7 @@ class GpuState:
         self.number: Final = number
         self.profile: Final = profile
         self.highest: Final = _highest(profile)
-        self.sizes: Final = tuple(sorted(snapshot.layout.sizes))
+        self.sizes: Final = tuple(sorted(snapshot.layout.sizes, key=by_sides))
         self.memory_free_bytes: Final = snapshot.memory_free_bytes
         self.used_area: Final = snapshot.layout.used_area
         self.obstacle: Final = shut or _obstacle(snapshot)
@@ -94,7 +94,7 @@ def _key(snapshot: Snapshot, profile: bytes, shut: RefusalKind | None) -> Key:
         gpu.is_healthy,
         shut,
         profile,
-        tuple(sorted(snapshot.layout.sizes)),
+        tuple(sorted(snapshot.layout.sizes, key=by_sides)),
         snapshot.memory_free_bytes,
     )
 

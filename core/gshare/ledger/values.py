@@ -138,9 +138,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best nodes for a pod, best first, and why others do not take it, by name.
+    """The best nodes for a pod, best first; where there is none, why each takes it not, by name.
 
-    A node that takes it but is not among the best is in neither.
+    Where there are some, nobody asks why thousands of others are not among them.
     """
 
     candidates: tuple[Candidate, ...]

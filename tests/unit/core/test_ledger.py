@@ -191,13 +191,27 @@ def test_within_a_node_the_choice_is_that_of_placement():
             ledger.cancel(f"p{chance.randrange(number)}")
 
 
-def test_a_ranking_has_at_most_the_best_nodes_and_refuses_none_that_fits():
+def test_a_ranking_has_at_most_the_best_nodes_and_then_no_refusals():
     ledger = ledger_of(["a", "b", "c"])
 
     ranking = ledger.rank(asks(), ["a", "b", "c", "unknown"], 2)
 
     assert [each.node for each in ranking.candidates] == ["a", "b"]
-    assert list(ranking.refusals) == ["unknown"]
+    assert ranking.refusals == {}
+
+
+def test_where_no_node_takes_a_pod_each_says_why():
+    ledger = ledger_of(["a", "b"])
+    ledger.put(placed("p", "a", quota=100, sm=100))
+    ledger.put(placed("q", "b", memory=16 * GIB))
+
+    ranking = ledger.rank(asks(), ["b", "unknown", "a"], 2)
+
+    assert list(ranking.refusals.items()) == [
+        ("b", RefusalKind.MEMORY),
+        ("unknown", RefusalKind.NO_GPU),
+        ("a", RefusalKind.FULL),
+    ]
 
 
 def test_refusals_have_one_text_for_equal_nodes():

@@ -18,17 +18,19 @@ from benchmarks.extender import cluster as listed
 from benchmarks.packing import mixes
 from gshare.ledger import Candidate
 from gshare.placement import Request
-from gshare.runtime.kube import ApiServer, Node, Pod
 from gshare.runtime.kube.cache import Cache
 from gshare.runtime.kube.listing import list_all
 from gshare_extender import metrics, web
 from gshare_extender.binder import Binder
 from gshare_extender.cluster import Cluster
 from gshare_extender.messages import BindingArgs
+from gshare_extender.seen import SeenNode, SeenPod
 from gshare_extender.settings import Address, ExtenderSettings
 from gshare_extender.verbs import Verbs
+from gshare_extender.watching import NODES, PODS
 
 if TYPE_CHECKING:
+    from gshare.runtime.kube import ApiServer
     from gshare_extender.writer import Writer
 
 _ROUNDS: Final = 3000
@@ -56,10 +58,10 @@ class _Sent:
 def main() -> None:
     """Start, serve until the input ends, then time the decisions without HTTP."""
     start = time.perf_counter()
-    cluster, pods = _started(Path(sys.argv[1]))
+    cluster, _nodes, _pods = _started(Path(sys.argv[1]))
     start_s = time.perf_counter() - start
     writer = cast("Writer", _Sent())
-    binder = Binder(cluster, writer, pods.find)
+    binder = Binder(cluster, writer, lambda *_: None)
     counts = metrics.counts()
     pages = web.Pages(cluster, lambda: "", counts.registry)
     verbs = Verbs(cluster, lambda: "", lambda _: None)
@@ -74,16 +76,17 @@ def main() -> None:
     server.stop()
 
 
-def _started(folder: Path) -> tuple[Cluster, Cache[Pod]]:
+def _started(folder: Path) -> tuple[Cluster, Cache[SeenNode], Cache[SeenPod]]:
+    """Do what the two reflectors do; what they remember of nodes and pods stays in memory too."""
     api = cast("ApiServer", _Pages(folder))
     cluster = Cluster(ExtenderSettings())
-    nodes, pods = Cache[Node](), Cache[Pod]()
-    for node in nodes.replace(list_all(api, "/api/v1/nodes", Node).items):
-        cluster.take_node(node.verb, node.item)
-    for pod in pods.replace(list_all(api, "/api/v1/pods", Pod).items):
-        cluster.take_pod(pod.verb, pod.item)
+    nodes, pods = Cache[SeenNode](), Cache[SeenPod]()
+    for node in nodes.replace(list_all(api, "/api/v1/nodes", NODES).items):
+        cluster.take_seen_node(node.verb, node.item)
+    for pod in pods.replace(list_all(api, "/api/v1/pods", PODS).items):
+        cluster.take_seen_pod(pod.verb, pod.item)
     cluster.lay_out()
-    return cluster, pods
+    return cluster, nodes, pods
 
 
 def _own_times(cluster: Cluster, binder: Binder) -> dict[str, list[float]]:

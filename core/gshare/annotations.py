@@ -8,6 +8,7 @@ whenever another function comes.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -133,7 +134,7 @@ def decode_placement(text: str) -> PodPlacement:
     """Return the placement that a pod's `gshare.io/placement` says; ValueError if it is not one."""
     entry = _parsed(text, dict)
     return PodPlacement(
-        _text(entry, "gpu"),
+        sys.intern(_text(entry, "gpu")),
         _number(entry, "sm"),
         _number(entry, "quota"),
         _number(entry, "memory"),
@@ -202,8 +203,8 @@ def _gpu(entry: object) -> NodeGpu:
     if not isinstance(entry, dict):
         raise ValueError(f"{str(entry)[:40]!r}: must be an object that describes a GPU")  # noqa: TRY004
     return NodeGpu(
-        uuid=_text(entry, "uuid"),
-        model=_text(entry, "model"),
+        uuid=sys.intern(_text(entry, "uuid")),
+        model=sys.intern(_text(entry, "model")),
         sm_count=_number(entry, "sms"),
         memory_bytes=_number(entry, "memory"),
         max_clients=_number(entry, "clients"),

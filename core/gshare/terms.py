@@ -124,11 +124,11 @@ def counted(
     held = in_force(placed, standing)
     if wishes is None:
         return held
-    return replace(
-        held,
-        quota_percent=max(held.quota_percent, _open(REQUEST, wishes, standing, placed)),
-        memory_bytes=max(held.memory_bytes, _open(MEMORY, wishes, standing, placed)),
-    )
+    quota = max(held.quota_percent, _open(REQUEST, wishes, standing, placed))
+    memory = max(held.memory_bytes, _open(MEMORY, wishes, standing, placed))
+    if (quota, memory) == (held.quota_percent, held.memory_bytes):
+        return held
+    return replace(held, quota_percent=quota, memory_bytes=memory)
 
 
 def differs(placed: PodPlacement, standing: Standing) -> bool:

@@ -1,5 +1,6 @@
 """Reads the quantities that users write: whole percents and Kubernetes memory quantities."""
 
+import functools
 import re
 from fractions import Fraction
 from typing import Final
@@ -76,9 +77,18 @@ def _quantity(value: object, wanted: str) -> Fraction:
         raise ValueError(f"must be {wanted}")  # noqa: TRY004 (callers expect one error)
     if isinstance(value, int):
         return Fraction(value)
-    match = _QUANTITY.fullmatch(str(value))
-    if match is None:
+    amount = _amount(str(value))
+    if amount is None:
         raise ValueError(f"must be {wanted}")
+    return amount
+
+
+@functools.lru_cache(1024)
+def _amount(text: str) -> Fraction | None:
+    """Return what a quantity means, None where it is none. A cluster's pods write few different."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
     if match["exponent"] is not None:
         return Fraction(match["number"]) * Fraction(10) ** int(match["exponent"])
     return Fraction(match["number"]) * _SUFFIXES[match["suffix"]]

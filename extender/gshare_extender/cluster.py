@@ -32,8 +32,10 @@ from gshare.policies import Preference
 from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
-from . import nominations, reading
+from . import nominations
+from .reading import Offer
 from .recovery import TURNED_AWAY, Resting
+from .seen import SeenNode, SeenPod
 from .settings import ExtenderSettings
 
 _ANSWERS: Final = 65_536
@@ -85,7 +87,7 @@ class Cluster:
     _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
     _freed: list[str] = field(default_factory=list)
     _resting: Resting = field(default_factory=Resting)
-    _offers: dict[str, reading.Offer] = field(default_factory=dict)
+    _offers: dict[str, Offer] = field(default_factory=dict)
     _is_laid_out: bool = False
 
     def __post_init__(self) -> None:
@@ -106,15 +108,18 @@ class Cluster:
 
     def take_pod(self, verb: Verb, pod: Pod) -> None:
         """Take over what the API server says of a pod."""
-        uid = pod.metadata.uid
-        seen = reading.observed(pod) if verb == "put" else None
+        self.take_seen_pod(verb, SeenPod.of(pod))
+
+    def take_seen_pod(self, verb: Verb, pod: SeenPod) -> None:
+        """Take over what is to be remembered of a pod."""
+        uid = pod.uid
         with self.locked() as ledger:
-            if seen is not None:
-                ledger.put(seen)
+            if verb == "put" and pod.holds is not None:
+                ledger.put(pod.holds)
                 self._arrived(uid)
-            elif verb == "drop" or pod.spec.node_name:
-                if pod.is_ended and pod.status.reason == TURNED_AWAY:
-                    self._resting.turned_away(pod.spec.node_name, self.clock())
+            elif verb == "drop" or pod.node:
+                if pod.failed_for == TURNED_AWAY:
+                    self._resting.turned_away(pod.node, self.clock())
                 self._note_freed(ledger.drop_pod(uid))
                 self._passing.pop(uid, None)
                 self._prolong(uid)
@@ -122,8 +127,11 @@ class Cluster:
 
     def take_node(self, verb: Verb, node: Node) -> None:
         """Take over what the API server says of a node."""
-        name = node.metadata.name
-        offer = reading.offer(node)
+        self.take_seen_node(verb, SeenNode.of(node))
+
+    def take_seen_node(self, verb: Verb, node: SeenNode) -> None:
+        """Take over what is to be remembered of a node."""
+        name, offer = node.name, node.offer
         with self.locked() as ledger:
             if verb == "drop":
                 ledger.drop_node(name)
@@ -187,6 +195,7 @@ class Cluster:
             ledger.cancel(request.key)
             ranking = self._rank(request, nodes, passing.preference)
             self._hold_best(request, ranking, before)
+            ledger.settle()
             passing.offered = tuple(each.node for each in ranking.candidates)
             passing.is_refused = not ranking.candidates
             passing.is_uncertain = False
@@ -285,8 +294,10 @@ class Cluster:
         if asked_in_vain:
             nodes = [node for node in nodes if node not in resting]
         ranking = self.ledger.rank(request, nodes, self.settings.filter_nodes, preference)
+        if ranking.candidates or not asked_in_vain:
+            return ranking
         at_rest = dict.fromkeys(asked_in_vain, RefusalKind.RESTING)
-        return Ranking(ranking.candidates, {**ranking.refusals, **at_rest})
+        return Ranking((), {**ranking.refusals, **at_rest})
 
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:

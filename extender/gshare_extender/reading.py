@@ -1,6 +1,7 @@
 """Reads pods and nodes of the API as what the ledger takes. Pure."""
 
 import datetime as dt
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -19,8 +20,9 @@ from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
 from gshare.placement import Request
 from gshare.policies import POLICIES, Preference
-from gshare.runtime.kube.objects import Container, Node, Pod, pod_json
-from gshare.workload import pods
+from gshare.runtime.kube.objects import Container, Node, Pod
+
+from . import alike
 
 _WENT_ROUND: Final = (
     "was bound without gshare's extender and has no placement, so that it cannot start: "
@@ -55,7 +57,7 @@ def request(pod: Pod) -> Request | None:
     """Return what `pod` asks, None where it asks nothing of us; InputError if it is wrong."""
     if not asks(pod):
         return None
-    asked = pods.asked(pod_json(pod))
+    asked = alike.asked(pod)
     if asked is None:
         return None
     shape = asked.shape
@@ -85,17 +87,18 @@ def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
     if isinstance(placement, str):
         return _unplaced(pod, placement)
     meta = pod.metadata
+    wishes = terms.texts(meta.annotations) if pod.status.phase == _RUNNING else None
     return PlacedPod(
         meta.uid,
-        meta.namespace,
+        sys.intern(meta.namespace),
         meta.name,
-        pod.spec.node_name,
+        sys.intern(pod.spec.node_name),
         placement,
         pod.spec.priority,
-        meta.labels,
-        meta.creation_timestamp or "",
+        alike.texts(meta.labels),
+        sys.intern(meta.creation_timestamp or ""),
         _seconds(meta.deletion_timestamp),
-        terms.texts(meta.annotations) if pod.status.phase == _RUNNING else None,
+        None if wishes is None else alike.texts(wishes),
     )
 
 
@@ -122,7 +125,7 @@ def _placement(pod: Pod) -> PodPlacement | str:
     if text is None:
         return _WENT_ROUND
     try:
-        asked = pods.rectangle(pod_json(pod))
+        asked = alike.rectangle(pod)
         placement = decode_placement(text)
     except InputError as error:
         return f"cannot start: {error.field}: {error.value!r}: {error.problem}"

@@ -3,14 +3,16 @@
 import time
 from typing import Final
 
-from gshare.runtime.kube import ApiServer, Following, Node, Pod, Reflector
+from gshare.runtime.kube import ApiServer, Following, Made, Node, Pod, Reflector
 
-from . import reading
 from .cluster import Cluster
+from .seen import SeenNode, SeenPod
 
 # A pod that has ended holds nothing: the API server itself reports it as deleted. Failed ones are
 # shown, since the reason says whether the node has turned the pod away.
 _LIVE_PODS: Final = "status.phase!=Succeeded"
+PODS: Final = Made(Pod, SeenPod.of)
+NODES: Final = Made(Node, SeenNode.of)
 
 
 class Watches:
@@ -20,13 +22,15 @@ class Watches:
         self.pods = Reflector(
             api,
             "/api/v1/pods",
-            Pod,
-            cluster.take_pod,
+            PODS,
+            cluster.take_seen_pod,
             on_sync=self._listed,
-            keeps=_matters,
+            keeps=lambda pod: pod.matters,
             following=Following(field_selector=_LIVE_PODS),
         )
-        self.nodes = Reflector(api, "/api/v1/nodes", Node, cluster.take_node, on_sync=self._listed)
+        self.nodes = Reflector(
+            api, "/api/v1/nodes", NODES, cluster.take_seen_node, on_sync=self._listed
+        )
         self._cluster = cluster
         self._is_laid_out = False
 
@@ -41,8 +45,9 @@ class Watches:
         self.nodes.stop()
 
     def known_pod(self, namespace: str, name: str) -> Pod | None:
-        """Return the pod as last seen."""
-        return self.pods.find(namespace, name)
+        """Return the pod as last seen, None where it is not known or has its place."""
+        seen = self.pods.find(namespace, name)
+        return seen.pod if seen else None
 
     def trouble(self) -> str:
         """Say in one line why what is known cannot be relied on; empty where it can."""
@@ -64,9 +69,5 @@ class Watches:
         """Return which of the two watches are open."""
         return {name: not reflector.trouble for name, reflector in self._by_name()}
 
-    def _by_name(self) -> tuple[tuple[str, Reflector[Pod] | Reflector[Node]], ...]:
+    def _by_name(self) -> tuple[tuple[str, Reflector[SeenPod] | Reflector[SeenNode]], ...]:
         return (("nodes", self.nodes), ("pods", self.pods))
-
-
-def _matters(pod: Pod) -> bool:
-    return reading.asks(pod) and not pod.is_ended

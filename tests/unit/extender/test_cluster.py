@@ -240,12 +240,13 @@ def test_a_node_that_turned_a_pod_away_is_left_alone_for_a_moment(cluster, clock
     turn_away(cluster, "a")
 
     at_once = cluster.offer(SMALL, ("a", "b"))
+    alone = cluster.offer(SMALL, ("a",))
     claim = cluster.claim(SMALL, "a")
     clock.now += 3.0
     later = offered(cluster, SMALL)
 
     assert [each.node for each in at_once.candidates] == ["b"]
-    assert at_once.refusals == {"a": RefusalKind.RESTING}
+    assert alone.refusals == {"a": RefusalKind.RESTING}
     assert claim == NodeRefusal("a", RefusalKind.RESTING)
     assert later == ["a", "b"]
 

@@ -5,7 +5,7 @@ from .backoff import Pace
 from .cache import Verb
 from .errors import ApiError, ApiUnreachable, NoClusterError
 from .events import EventWriter, Regarding
-from .listing import Listed, list_all, read
+from .listing import Listed, Made, list_all, read
 from .objects import Node, Pod, pod_json
 from .reflector import Following, Reflector
 
@@ -16,6 +16,7 @@ __all__ = [
     "EventWriter",
     "Following",
     "Listed",
+    "Made",
     "NoClusterError",
     "Node",
     "Pace",

@@ -80,7 +80,8 @@ class Cache(Generic[T]):
 
 
 def _key(item: HasMeta) -> Key:
-    return item.metadata.namespace, item.metadata.name
+    meta = item.metadata
+    return meta.namespace, meta.name
 
 
 def _is_same(known: HasMeta, item: HasMeta) -> bool:

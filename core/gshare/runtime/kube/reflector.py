@@ -24,7 +24,7 @@ from .api import ApiServer, Watch
 from .backoff import Backoff, Pace
 from .cache import Cache, Change, T, Verb
 from .errors import ApiError, ApiUnreachable
-from .listing import decode_object, list_all
+from .listing import Made, decode_object, list_all
 from .objects import Bookmark, Status, WatchEvent
 
 _JOIN_S = 2.0
@@ -67,7 +67,7 @@ class Reflector(Generic[T]):
         self,
         api: ApiServer,
         path: str,
-        kind: type[T],
+        kind: type[T] | Made[T],
         on_change: Callable[[Verb, T], None],
         *,
         on_sync: Callable[[], None] = lambda: None,

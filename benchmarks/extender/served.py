@@ -20,7 +20,7 @@ from gshare.ledger import Candidate
 from gshare.placement import Request
 from gshare.runtime.kube.cache import Cache
 from gshare.runtime.kube.listing import list_all
-from gshare_extender import metrics, web
+from gshare_extender import interpreter, metrics, web
 from gshare_extender.binder import Binder
 from gshare_extender.cluster import Cluster
 from gshare_extender.messages import BindingArgs
@@ -57,6 +57,7 @@ class _Sent:
 
 def main() -> None:
     """Start, serve until the input ends, then time the decisions without HTTP."""
+    interpreter.begin()
     start = time.perf_counter()
     cluster, _nodes, _pods = _started(Path(sys.argv[1]))
     start_s = time.perf_counter() - start
@@ -86,6 +87,7 @@ def _started(folder: Path) -> tuple[Cluster, Cache[SeenNode], Cache[SeenPod]]:
     for pod in pods.replace(list_all(api, "/api/v1/pods", PODS).items):
         cluster.take_seen_pod(pod.verb, pod.item)
     cluster.lay_out()
+    interpreter.keep()
     return cluster, nodes, pods
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gshare import placement
-from gshare.rectangles import Size
+from gshare.rectangles import Size, size_of
 
 _USUAL_CLIENTS: Final = 48
 MOST_GPUS: Final = 64
@@ -61,7 +61,7 @@ class PodPlacement:
 
     def __post_init__(self) -> None:
         """Refuse percentages outside 1-100, no GPU and no memory, with ValueError."""
-        Size(self.quota_percent, self.sm_percent)
+        size_of(self.quota_percent, self.sm_percent)
         if not self.gpu_uuid or not self.gpu_uuid.isprintable():
             raise ValueError(f"gpu {self.gpu_uuid!r}: must be a UUID")
         if self.memory_bytes < 1:
@@ -70,7 +70,7 @@ class PodPlacement:
     @property
     def size(self) -> Size:
         """Return the function rectangle."""
-        return Size(self.quota_percent, self.sm_percent)
+        return size_of(self.quota_percent, self.sm_percent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Final
 from gshare import modes, units
 from gshare.layout import Layout
 from gshare.modes import Packer, Timetable
-from gshare.rectangles import GPU_RECTANGLE, Rectangle, Size
+from gshare.rectangles import GPU_RECTANGLE, Rectangle, Size, size_of
 
 # How many of the fullest GPUs are laid out anew for one request. 4 has nearly all of the gain
 # where functions are large; many small functions gain a little up to 8.
@@ -53,12 +53,12 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse percentages outside 1-100, with ValueError."""
-        Size(self.quota_percent, self.sm_percent)
+        size_of(self.quota_percent, self.sm_percent)
 
     @property
     def size(self) -> Size:
         """Return the function rectangle that is asked for."""
-        return Size(self.quota_percent, self.sm_percent)
+        return size_of(self.quota_percent, self.sm_percent)
 
     def memory_on(self, gpu: Gpu) -> int:
         """Return the bytes of device memory that the replica may use on `gpu`."""

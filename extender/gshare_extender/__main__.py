@@ -10,6 +10,7 @@ from gshare.errors import GshareError
 from gshare.runtime import service as runtime
 from gshare.runtime.kube import ApiServer
 
+from . import interpreter
 from .service import Service
 from .settings import Address, ExtenderSettings
 
@@ -17,6 +18,7 @@ from .settings import Address, ExtenderSettings
 def main() -> None:
     """Serve until SIGTERM; exit code 1 with one line on stderr where that cannot be."""
     stop = runtime.begin()
+    interpreter.begin()
     settings = _settings(_parser().parse_args())
     try:
         service = Service(settings, ApiServer.connect(settings.kubeconfig))

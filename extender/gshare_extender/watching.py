@@ -5,6 +5,7 @@ from typing import Final
 
 from gshare.runtime.kube import ApiServer, Following, Made, Node, Pod, Reflector
 
+from . import interpreter
 from .cluster import Cluster
 from .seen import SeenNode, SeenPod
 
@@ -63,6 +64,7 @@ class Watches:
         """Lay everything out once both lists are known."""
         if self.pods.is_synced and self.nodes.is_synced:
             self._cluster.lay_out()
+            interpreter.keep()
             self._is_laid_out = True
 
     def connected(self) -> dict[str, bool]:

@@ -38,13 +38,12 @@ class GpuState:
         "used_area",
     )
 
-    def __init__(
-        self, number: int, snapshot: Snapshot, profile: bytes, shut: RefusalKind | None
-    ) -> None:
+    def __init__(self, number: int, snapshot: Snapshot, key: Key) -> None:
+        _, _, _, shut, profile, sizes, _ = key
         self.number: Final = number
         self.profile: Final = profile
         self.highest: Final = _highest(profile)
-        self.sizes: Final = tuple(sorted(snapshot.layout.sizes, key=by_sides))
+        self.sizes: Final = sizes
         self.memory_free_bytes: Final = snapshot.memory_free_bytes
         self.used_area: Final = snapshot.layout.used_area
         self.obstacle: Final = shut or _obstacle(snapshot)
@@ -77,23 +76,21 @@ class States:
 
     def of(self, snapshot: Snapshot, shut: RefusalKind | None = None) -> GpuState:
         """Return the state of `snapshot`'s GPU; `shut` says why it takes nothing new, if so."""
-        profile = snapshot.layout.profile
-        key = _key(snapshot, profile, shut)
+        key = _key(snapshot, shut)
         state = self._by_key.get(key)
         if state is None:
-            state = GpuState(next(self._numbers), snapshot, profile, shut)
-            self._by_key[key] = state
+            state = self._by_key[key] = GpuState(next(self._numbers), snapshot, key)
         return state
 
 
-def _key(snapshot: Snapshot, profile: bytes, shut: RefusalKind | None) -> Key:
+def _key(snapshot: Snapshot, shut: RefusalKind | None) -> Key:
     gpu = snapshot.gpu
     return (
         gpu.memory_bytes,
         snapshot.clients_free,
         gpu.is_healthy,
         shut,
-        profile,
+        snapshot.layout.profile,
         tuple(sorted(snapshot.layout.sizes, key=by_sides)),
         snapshot.memory_free_bytes,
     )

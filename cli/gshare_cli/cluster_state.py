@@ -8,12 +8,12 @@ and all others stay as they are.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gshare import modes, names, terms
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import InputError
-from gshare.ledger import Ledger, PlacedPod, ProblemKind, UnplacedPod
+from gshare.ledger import PlacedPod, ProblemKind, UnplacedPod
 from gshare.modes import RECT, SLICED, Mode, Packer
 from gshare.placement import Snapshot
 from gshare.runtime.kube.objects import Node, Pod, pod_json
@@ -22,6 +22,9 @@ from gshare.workload.values import Shape
 from gshare_extender import reading
 
 from .views import ReplicaState
+
+if TYPE_CHECKING:
+    from gshare.ledger import Ledger
 
 _BEING_MADE = frozenset({"", "ContainerCreating", "PodInitializing"})
 
@@ -88,7 +91,7 @@ class ClusterView:
 
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
-    ledger: Ledger = field(default_factory=Ledger, compare=False)
+    ledger: "Ledger" = field(default_factory=lambda: _ledger(RECT), compare=False)
     mode: Mode[Any] = RECT
     """How its functions share GPUs, as far as that can be told (`cluster_view`)."""
     _by_name: dict[str, NodeView] = field(init=False, repr=False, compare=False)
@@ -122,7 +125,14 @@ def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     return as_slices if len(_conflicts(as_slices.ledger)) < len(conflicts) else view
 
 
-def _conflicts(ledger: Ledger) -> dict[tuple[str, str], str]:
+def _ledger(mode: Mode[Any]) -> "Ledger":
+    """Return an empty ledger; with it comes numpy, which commands about no cluster do without."""
+    from gshare.ledger import Ledger  # noqa: PLC0415 (late, see above)
+
+    return Ledger(Packer(mode))
+
+
+def _conflicts(ledger: "Ledger") -> dict[tuple[str, str], str]:
     """Return why what stands on a GPU does not go together, by node and UUID."""
     return {
         (problem.node, problem.gpu_uuid): problem.text
@@ -132,7 +142,7 @@ def _conflicts(ledger: Ledger) -> dict[tuple[str, str], str]:
 
 
 def _in_mode(nodes: Iterable[Node], pods_: Iterable[Pod], mode: Mode[Any]) -> ClusterView:
-    ledger = Ledger(Packer(mode))
+    ledger = _ledger(mode)
     views = []
     by_name = {node.metadata.name: node for node in nodes}
     offers = {name: reading.offer(node) for name, node in by_name.items()}
@@ -235,7 +245,7 @@ def _state(pod: Pod) -> str:
 
 
 def _gpu_states(
-    node: str, ledger: Ledger, conflicts: Mapping[tuple[str, str], str], mode: Mode[Any]
+    node: str, ledger: "Ledger", conflicts: Mapping[tuple[str, str], str], mode: Mode[Any]
 ) -> tuple[GpuState, ...]:
     states = []
     offered = zip(ledger.inventory(node), ledger.snapshots(node), strict=True)
@@ -246,7 +256,7 @@ def _gpu_states(
     return tuple(states)
 
 
-def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: Ledger, mode: Mode[Any]) -> Snapshot:
+def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: "Ledger", mode: Mode[Any]) -> Snapshot:
     """Return what can be drawn of a GPU whose placements conflict."""
     held = {
         pod.uid: pod.placement

@@ -1,6 +1,6 @@
 """The extender's metrics: one table of what is counted, and gauges read at each scrape."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gshare.ledger import Ledger, ProblemKind
+from gshare.ledger import GpuState, ProblemKind
 from gshare.rectangles import GPU_RECTANGLE
 
 from .cluster import Cluster
@@ -69,7 +69,7 @@ def counts() -> Counts:
 
 
 class ClusterCollector(Collector):
-    """Reads the gauges from the ledger at each scrape."""
+    """Reads the gauges from the ledger at each scrape; its lock is held for a millisecond."""
 
     def __init__(
         self,
@@ -90,24 +90,23 @@ class ClusterCollector(Collector):
         for resource, is_open in self._connected().items():
             gauges["gshare_extender_watch_connected"].add_metric((resource,), float(is_open))
         with self._cluster.locked() as ledger:
-            _add_ledger(gauges, ledger)
+            held, problems, states = ledger.reservations(), ledger.problems(), ledger.states()
+        gauges["gshare_extender_reservations"].add_metric((), len(held))
+        found = [problem.kind for problem in problems]
+        for kind in ProblemKind:
+            gauges["gshare_extender_problems"].add_metric((kind.value,), found.count(kind))
+        for node in sorted(states):
+            _add_node(gauges, node, states[node])
         yield from gauges.values()
 
 
-def _add_ledger(gauges: dict[str, GaugeMetricFamily], ledger: Ledger) -> None:
-    gauges["gshare_extender_reservations"].add_metric((), len(ledger.reservations()))
-    found = [problem.kind for problem in ledger.problems()]
-    for kind in ProblemKind:
-        gauges["gshare_extender_problems"].add_metric((kind.value,), found.count(kind))
-    for node in ledger.nodes():
-        snapshots = ledger.snapshots(node)
-        if not snapshots:
-            continue
-        used = sum(each.layout.used_area for each in snapshots)
-        area = len(snapshots) * GPU_RECTANGLE.area
-        memory = sum(max(0, each.memory_free_bytes) for each in snapshots)
-        labels = (node,)
-        gauges["gshare_node_placements"].add_metric(labels, sum(len(s.memory) for s in snapshots))
-        gauges["gshare_node_gpu_area_ratio"].add_metric(labels, used / area)
-        gauges["gshare_node_gpu_free_area"].add_metric(labels, (area - used) / GPU_RECTANGLE.area)
-        gauges["gshare_node_gpu_free_memory_bytes"].add_metric(labels, memory)
+def _add_node(gauges: dict[str, GaugeMetricFamily], node: str, states: Sequence[GpuState]) -> None:
+    used = sum(state.used_area for state in states)
+    area = len(states) * GPU_RECTANGLE.area
+    memory = sum(max(0, state.memory_free_bytes) for state in states)
+    labels = (node,)
+    placements = sum(len(state.sizes) for state in states)
+    gauges["gshare_node_placements"].add_metric(labels, placements)
+    gauges["gshare_node_gpu_area_ratio"].add_metric(labels, used / area)
+    gauges["gshare_node_gpu_free_area"].add_metric(labels, (area - used) / GPU_RECTANGLE.area)
+    gauges["gshare_node_gpu_free_memory_bytes"].add_metric(labels, memory)

@@ -4,29 +4,29 @@ from typing import Any
 
 from gshare import modes
 from gshare.annotations import NodeGpu
-from gshare.ledger import Ledger, PlacedPod, Problem, Reservation
+from gshare.ledger import Picture, PlacedPod, Problem, Reservation
 from gshare.modes import Timetable
 from gshare.placement import Snapshot
 from gshare.rectangles import Rectangle
 
 
-def cluster(ledger: Ledger, trouble: str) -> dict[str, Any]:
+def cluster(picture: Picture, trouble: str) -> dict[str, Any]:
     """Return nodes, GPUs, what lies where, what is held, and what is inconsistent."""
     return {
         "ready": not trouble,
         "trouble": trouble,
-        "nodes": [_node(ledger, name) for name in ledger.nodes()],
-        "reservations": [_reservation(each) for each in ledger.reservations()],
-        "problems": [_problem(ledger, each) for each in ledger.problems()],
+        "nodes": [_node(picture, name) for name in picture.nodes()],
+        "reservations": [_reservation(each) for each in picture.reservations()],
+        "problems": [_problem(picture, each) for each in picture.problems()],
     }
 
 
-def _node(ledger: Ledger, name: str) -> dict[str, Any]:
-    gpus = zip(ledger.inventory(name), ledger.snapshots(name), strict=True)
-    return {"name": name, "gpus": [_gpu(ledger, gpu, snapshot) for gpu, snapshot in gpus]}
+def _node(picture: Picture, name: str) -> dict[str, Any]:
+    gpus = zip(picture.inventory(name), picture.snapshots(name), strict=True)
+    return {"name": name, "gpus": [_gpu(picture, gpu, snapshot) for gpu, snapshot in gpus]}
 
 
-def _gpu(ledger: Ledger, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
+def _gpu(picture: Picture, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "uuid": gpu.uuid,
         "model": gpu.model,
@@ -39,7 +39,7 @@ def _gpu(ledger: Ledger, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
         "clients_free": snapshot.clients_free,
         "used_area": snapshot.layout.used_area,
         "placements": [
-            _placement(ledger, uid, snapshot.layout, memory) for uid, memory in snapshot.memory
+            _placement(picture, uid, snapshot.layout, memory) for uid, memory in snapshot.memory
         ],
         "free": [
             {"quota": free.width, "sm": free.height}
@@ -48,8 +48,8 @@ def _gpu(ledger: Ledger, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _placement(ledger: Ledger, uid: str, layout: Timetable, memory: int) -> dict[str, Any]:
-    pod = ledger.pod(uid)
+def _placement(picture: Picture, uid: str, layout: Timetable, memory: int) -> dict[str, Any]:
+    pod = picture.pod(uid)
     size = modes.sizes_of(layout)[uid]
     return {
         "uid": uid,
@@ -87,8 +87,8 @@ def _reservation(reservation: Reservation) -> dict[str, Any]:
     }
 
 
-def _problem(ledger: Ledger, problem: Problem) -> dict[str, Any]:
-    pods = [pod for pod in map(ledger.pod, problem.pods) if pod]
+def _problem(picture: Picture, problem: Problem) -> dict[str, Any]:
+    pods = [pod for pod in map(picture.pod, problem.pods) if pod]
     return {
         "kind": problem.kind.value,
         "node": problem.node,

@@ -64,8 +64,8 @@ def public_app(pages: Pages) -> Flask:
     @app.get("/v1/cluster")
     def cluster() -> Response:
         with pages.cluster.locked() as ledger:
-            picture = views.cluster(ledger, pages.trouble())
-        return _json(picture)
+            picture = ledger.picture()
+        return _json(views.cluster(picture, pages.trouble()))
 
     return app
 

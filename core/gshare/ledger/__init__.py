@@ -1,6 +1,13 @@
-"""Who holds which rectangle of which GPU of a cluster, and where a pod fits."""
+"""Who holds which rectangle of which GPU of a cluster, and where a pod fits.
 
-from .ledger import Ledger
+The values come without numpy, which takes longer to import than most commands to run: the ledger
+itself is imported when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from .picture import Picture
+from .state import GpuState
 from .values import (
     Candidate,
     Ground,
@@ -14,11 +21,16 @@ from .values import (
     UnplacedPod,
 )
 
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
 __all__ = [
     "Candidate",
+    "GpuState",
     "Ground",
     "Ledger",
     "NodeRefusal",
+    "Picture",
     "PlacedPod",
     "Problem",
     "ProblemKind",
@@ -27,3 +39,11 @@ __all__ = [
     "Reservation",
     "UnplacedPod",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "Ledger":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .ledger import Ledger  # noqa: PLC0415 (see above)
+
+    return Ledger

@@ -144,6 +144,11 @@ class Index:
         """Return the state of one GPU."""
         return self._rows[node].states[plane]
 
+    def states(self) -> dict[str, Sequence[GpuState]]:
+        """Return the states of the GPUs of each node that has some."""
+        rows = self._rows
+        return {name: rows[node].states for name, node in self._nodes.items() if rows[node].states}
+
     def view(self, names: Sequence[str]) -> View:
         """Return which columns `names` mean; the same long tuple again is answered from memory."""
         if len(names) < _LONG or not isinstance(names, tuple):

@@ -42,8 +42,9 @@ from .index import Index, View
 from .judging import Asked
 from .listings import Listings
 from .node import NodeBook
+from .picture import Picture, Shown
 from .search import Option, Search
-from .state import States
+from .state import GpuState, States
 from .values import (
     Candidate,
     Ground,
@@ -283,6 +284,27 @@ class Ledger:
         self.settle()
         names = sorted(self._troubled)
         return tuple(each for name in names for each in self._nodes[name].problems())
+
+    def picture(self) -> Picture:
+        """Return all of this as it is now, in some ten milliseconds for 40,000 GPUs."""
+        self.settle()
+        shown: dict[str, Shown] = {}
+        pods: dict[str, PlacedPod | UnplacedPod] = {}
+        for name, node in self._nodes.items():
+            pods.update(node.placed)
+            pods.update(node.unplaced)
+            if node.is_known:
+                books = node.books()
+                shown[name] = (
+                    tuple([book.gpu for book in books]),
+                    tuple([book.snapshot for book in books]),
+                )
+        return Picture(shown, pods, self.reservations(), self.problems())
+
+    def states(self) -> dict[str, Sequence[GpuState]]:
+        """Return the states of the GPUs of each node that has some; states do not change."""
+        self.settle()
+        return self._index.states()
 
     def placement_for(self, candidate: Candidate, request: Request) -> PodPlacement:
         """Return the placement that `candidate` means for `request`."""

@@ -35,6 +35,10 @@ def main() -> None:
     out.print(
         f"{written.pods} pods on {cluster.OCCUPIED} of 40,000 GPUs, {area:.1f} % of their area"
     )
+    out.print(
+        "filter and score of a size that nobody has asked for: "
+        f"{_ms(found['first_rank_s'], 50):.2f} ms p50, {_ms(found['first_rank_s'], 99):.2f} ms p99"
+    )
     verdict.show(out, claims)
     sys.exit(any(not claim.holds for claim in claims))
 
@@ -96,10 +100,15 @@ def _ms(seconds: Sequence[float], percent: int) -> float:
 
 
 def _case(found: dict[str, Any]) -> dict[str, object]:
-    times = {
-        name: _ms(found[name], 99) for name in found if name.endswith("_s") and name != "start_s"
+    timed = [name for name in found if name.endswith("_s") and name != "start_s"]
+    return {
+        **{
+            f"p{percent}_ms": {name: _ms(found[name], percent) for name in timed}
+            for percent in (50, 99)
+        },
+        "start_s": found["start_s"],
+        "memory_bytes": found["memory_bytes"],
     }
-    return {"p99_ms": times, "start_s": found["start_s"], "memory_bytes": found["memory_bytes"]}
 
 
 if __name__ == "__main__":

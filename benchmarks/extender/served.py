@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gshare_extender.writer import Writer
 
 _ROUNDS: Final = 3000
+_FIRSTS: Final = 300
 
 
 class _Pages:
@@ -92,9 +93,12 @@ def _started(folder: Path) -> tuple[Cluster, Cache[SeenNode], Cache[SeenPod]]:
 
 
 def _own_times(cluster: Cluster, binder: Binder) -> dict[str, list[float]]:
-    """Return the seconds of filter and score of all nodes, and of bind but for the API's call."""
+    """Return the seconds of filter and score of all nodes, and of bind but for the API's call.
+
+    Also of filter and score of sizes that nobody has asked for before.
+    """
     nodes = tuple(listed.node_names())
-    ranks, binds = [], []
+    ranks, binds, firsts = [], [], []
     for number, size in enumerate(islice(cycle(mixes.FAST), _ROUNDS)):
         request = Request(f"own{number}", size.height, size.width, 2**30)
         with cluster.locked() as ledger:
@@ -103,7 +107,11 @@ def _own_times(cluster: Cluster, binder: Binder) -> dict[str, list[float]]:
         assert isinstance(best, Candidate)  # noqa: S101 (a cluster a third full)
         args = BindingArgs("own", "team", best.node, request.key)
         binds.append(_seconds(lambda: binder.bind(args)))  # noqa: B023
-    return {"rank_s": ranks, "bind_s": binds}
+    for number in range(_FIRSTS):
+        request = Request(f"first{number}", 1 + number % 97, 1 + number % 89, 2**30)
+        with cluster.locked() as ledger:
+            firsts.append(_seconds(lambda: ledger.rank(request, nodes, 16)))  # noqa: B023
+    return {"rank_s": ranks, "bind_s": binds, "first_rank_s": firsts}
 
 
 def _seconds(act: Callable[[], object]) -> float:

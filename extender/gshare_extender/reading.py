@@ -103,17 +103,21 @@ def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
 
 
 def offer(node: Node) -> Offer:
-    """Return what `node` offers."""
+    """Return what `node` offers.
+
+    Nothing where its inventory or its pods' terms cannot be read; where its models cannot, which
+    are no more than a preference, its GPUs all the same.
+    """
     allocatable = node.status.allocatable
     units = (_units(allocatable, names.RESOURCE_SM), _units(allocatable, names.RESOURCE_QUOTA))
     texts = node.metadata.annotations
     read, name = Offer((), units), names.ANNOTATION_IN_FORCE
     try:
         read = replace(read, standings=decode_in_force(texts.get(name, "{}")))
-        name = names.ANNOTATION_RESIDENT
-        read = replace(read, resident=decode_resident(texts.get(name, "{}")))
         name = names.ANNOTATION_GPUS
-        return replace(read, inventory=decode_inventory(texts.get(name, "[]")))
+        read = replace(read, inventory=decode_inventory(texts.get(name, "[]")))
+        name = names.ANNOTATION_RESIDENT
+        return replace(read, resident=decode_resident(texts.get(name, "{}")))
     except ValueError as error:
         trouble = f"annotation {name} {error}: restart gshare's node agent there"
         return replace(read, trouble=trouble)

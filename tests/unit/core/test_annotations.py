@@ -5,10 +5,12 @@ import json
 import pytest
 
 from gshare.annotations import (
+    MOST_GPUS,
     NodeGpu,
     PodPlacement,
     decode_inventory,
     decode_placement,
+    decode_resident,
     encode_inventory,
     encode_placement,
 )
@@ -30,6 +32,36 @@ def test_an_inventory_is_read_as_it_was_written():
     simulated = NodeGpu("GPU-2", "Tesla V100", 80, 16 * GIB, is_simulated=True)
 
     assert decode_inventory(encode_inventory([V100, ILL, simulated])) == (V100, ILL, simulated)
+
+
+def gpus(count: int) -> str:
+    return json.dumps([entry(uuid=f"GPU-{index}") for index in range(count)])
+
+
+def test_an_inventory_has_as_many_gpus_as_the_index_has_room_for():
+    assert len(decode_inventory(gpus(MOST_GPUS))) == 64
+
+
+def test_models_in_memory_are_read_by_gpu():
+    text = json.dumps({"GPU-0": ["bert", "llama", "bert"], "GPU-1": []})
+
+    assert decode_resident(text) == {"GPU-0": {"bert", "llama"}, "GPU-1": frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"GPU-0": "bert"}', "GPU-0 'bert': must be a list of names of models"),
+        ('{"GPU-0": ["bert", 7]}', "GPU-0 .*7.*: must be a list of names of models"),
+        ('{"GPU-0": null}', "GPU-0 'None': must be a list of names of models"),
+    ],
+    ids=["cut off", "an array", "a text for a list", "a number for a name", "null for a list"],
+)
+def test_models_in_memory_that_are_none_are_refused(text, problem):
+    with pytest.raises(ValueError, match=problem):
+        decode_resident(text)
 
 
 def test_an_inventory_may_be_empty():
@@ -72,6 +104,7 @@ def test_fields_that_a_newer_writer_adds_are_skipped():
         (json.dumps([entry(memory=0)]), "memory_bytes 0: must be above 0"),
         (json.dumps([entry(sms=True)]), "sms True: must be a whole number"),
         (json.dumps([entry(), entry()]), "names a GPU twice"),
+        (gpus(MOST_GPUS + 1), "names 65 GPUs: must be at most 64"),
     ],
     ids=[
         "cut off",
@@ -84,6 +117,7 @@ def test_fields_that_a_newer_writer_adds_are_skipped():
         "no memory",
         "a boolean",
         "one GPU twice",
+        "more GPUs than a server holds",
     ],
 )
 def test_an_inventory_that_is_none_is_refused(text, problem):

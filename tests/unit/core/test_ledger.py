@@ -257,6 +257,19 @@ def test_reservations_expire():
     assert ledger.reservations() == ()
 
 
+def test_a_reservation_may_be_held_for_longer_and_be_given_another_place():
+    ledger = ledger_of(["a", "b"])
+    ledger.reserve(reservation("p", "a", 100, 100, expires_s=10.0))
+
+    ledger.reserve(reservation("p", "a", 100, 100, expires_s=20.0))
+    early = ledger.expire(15.0)
+    ledger.reserve(reservation("p", "a", 50, 100, expires_s=20.0))
+
+    assert early == ()
+    assert fit(ledger, asks(quota=50, sm=100), "a") == "GPU-a"
+    assert [each.uid for each in ledger.expire(20.0)] == ["p"]
+
+
 def test_the_observed_pod_takes_the_place_of_its_reservation():
     ledger = ledger_of(["a", "b"])
     ledger.reserve(reservation("p", "a", 100, 100))

@@ -8,6 +8,7 @@ from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
 from gshare.placement import Request
+from gshare.policies import Preference
 from gshare_extender import reading
 
 PLAIN = {"containers": [{"name": "server", "resources": {"limits": {"cpu": "1"}}}]}
@@ -156,6 +157,74 @@ def test_a_node_says_which_terms_are_in_force():
     node["metadata"]["annotations"][names.ANNOTATION_IN_FORCE] = encode_in_force(said)
 
     assert reading.offer(as_node(node)).standings == said
+
+
+def test_a_node_says_which_models_its_gpus_have_in_memory():
+    node = gpu_node("a")
+    node["metadata"]["annotations"][names.ANNOTATION_RESIDENT] = '{"GPU-a": ["bert"]}'
+
+    assert reading.offer(as_node(node)).resident == {"GPU-a": {"bert"}}
+
+
+def test_models_that_cannot_be_read_are_trouble_and_the_gpus_are_offered():
+    node = gpu_node("a")
+    node["metadata"]["annotations"][names.ANNOTATION_RESIDENT] = '{"GPU-a": "bert"}'
+
+    offer = reading.offer(as_node(node))
+
+    assert [gpu.uuid for gpu in offer.inventory] == ["GPU-a"]
+    assert offer.resident == {}
+    assert offer.trouble == (
+        f"annotation {names.ANNOTATION_RESIDENT} GPU-a 'bert': must be a list of names of models: "
+        "restart gshare's node agent there"
+    )
+
+
+def test_a_pod_may_prefer_a_policy_and_a_model():
+    texts = {names.ANNOTATION_POLICY: "affinity", names.ANNOTATION_MODEL: "bert"}
+
+    preferred = reading.preference(as_pod(gpu_pod(annotations=texts)), "spread")
+    by_default = reading.preference(as_pod(gpu_pod()), "spread")
+
+    assert (preferred, by_default) == (Preference("affinity", "bert"), Preference("spread"))
+
+
+def test_an_unknown_policy_is_refused_with_pod_annotation_and_the_known_ones():
+    pod = as_pod(gpu_pod(annotations={names.ANNOTATION_POLICY: "fastest"}))
+
+    with pytest.raises(InputError) as caught:
+        reading.preference(pod, "binpack")
+
+    assert str(caught.value) == (
+        f"pod p: annotation {names.ANNOTATION_POLICY}: 'fastest': "
+        "must be one of binpack, spread, affinity"
+    )
+
+
+def test_replicas_that_are_written_alike_share_what_they_ask_and_their_labels():
+    """They are a hundred thousand, of some hundred functions."""
+    replicas = [
+        observed(name=name, labels={"app": "bert"}, node="a", placement=placement())
+        for name in ("p", "q")
+    ]
+
+    assert replicas[0].labels is replicas[1].labels
+    assert replicas[0].placement.gpu_uuid is replicas[1].placement.gpu_uuid
+
+
+def test_what_one_pod_asks_wrongly_is_told_of_each_by_its_own_name():
+    for name in ("p", "q"):
+        with pytest.raises(InputError, match=f"pod team/{name}"):
+            reading.request(as_pod(gpu_pod(name, quota=None)))
+
+
+def test_pods_that_differ_in_an_annotation_ask_differently():
+    asked = [
+        reading.request(as_pod(gpu_pod(annotations={names.ANNOTATION_GPU_MEM: memory})))
+        for memory in ("1Gi", "2Gi")
+    ]
+
+    assert [each.memory_bytes for each in asked] == [GIB, 2 * GIB]
 
 
 def test_terms_that_cannot_be_read_are_trouble():

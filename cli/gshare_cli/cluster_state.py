@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gshare import modes, names, terms
-from gshare.annotations import NodeGpu, PodPlacement, Standing
+from gshare.annotations import NodeGpu, PodPlacement, Standing, decode_mode
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, ProblemKind, UnplacedPod
-from gshare.modes import RECT, SLICED, Mode, Packer
+from gshare.modes import MODES, RECT, Mode, Packer
 from gshare.placement import Snapshot
 from gshare.runtime.kube.objects import Node, Pod, pod_json
 from gshare.workload import pods
@@ -93,7 +93,7 @@ class ClusterView:
     pods: tuple[PodView, ...]
     ledger: "Ledger" = field(default_factory=lambda: _ledger(RECT), compare=False)
     mode: Mode[Any] = RECT
-    """How its functions share GPUs, as far as that can be told (`cluster_view`)."""
+    """How its functions share GPUs: what the extender would go by (`cluster_view`)."""
     _by_name: dict[str, NodeView] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -113,16 +113,25 @@ class ClusterView:
 def cluster_view(nodes: Iterable[Node], pods_: Iterable[Pod]) -> ClusterView:
     """Return the picture that the API's objects give.
 
-    No object names the extender's mode. It counts as rectangles, unless those do not hold what
-    stands on some GPU and slices do.
+    The extender's mode is the one that it has written into the placement of the pod that was made
+    last: where nothing is placed yet, both would place the next pod alike.
     """
     nodes, pods_ = tuple(nodes), tuple(pods_)
-    view = _in_mode(nodes, pods_, RECT)
-    conflicts = _conflicts(view.ledger)
-    if not conflicts:
-        return view
-    as_slices = _in_mode(nodes, pods_, SLICED)
-    return as_slices if len(_conflicts(as_slices.ledger)) < len(conflicts) else view
+    return _in_mode(nodes, pods_, _mode(pods_))
+
+
+def _mode(pods_: Iterable[Pod]) -> Mode[Any]:
+    """Return the mode that the placement of the youngest pod names, of those that name one."""
+    named = [
+        (pod.metadata.creation_timestamp or "", pod.metadata.uid, mode)
+        for pod in pods_
+        if (mode := MODES.get(decode_mode(_placement_text(pod)))) and pod.spec.node_name
+    ]
+    return max(named, key=lambda each: each[:2])[2] if named else RECT
+
+
+def _placement_text(pod: Pod) -> str:
+    return pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT, "")
 
 
 def _ledger(mode: Mode[Any]) -> "Ledger":

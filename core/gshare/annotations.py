@@ -119,15 +119,27 @@ def decode_inventory(text: str) -> tuple[NodeGpu, ...]:
     return gpus
 
 
-def encode_placement(placed: PodPlacement) -> str:
-    """Return the value of a pod's `gshare.io/placement`."""
-    entry = {
+def encode_placement(placed: PodPlacement, mode: str = "") -> str:
+    """Return the value of a pod's `gshare.io/placement`; `mode` is that of who placed it."""
+    entry: dict[str, object] = {
         "gpu": placed.gpu_uuid,
         "sm": placed.sm_percent,
         "quota": placed.quota_percent,
         "memory": placed.memory_bytes,
     }
+    entry |= {"mode": mode} if mode else {}
     return json.dumps(entry, separators=(",", ":"))
+
+
+def decode_mode(text: str) -> str:
+    """Return the mode that a pod's `gshare.io/placement` names, empty where it names none.
+
+    It decides nothing about the pod: whoever foresees what the extender would do must know it.
+    """
+    try:
+        return str(_parsed(text, dict).get("mode", ""))
+    except ValueError:
+        return ""
 
 
 def decode_placement(text: str) -> PodPlacement:

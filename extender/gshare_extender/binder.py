@@ -66,6 +66,7 @@ class Binder:
         self._writer = writer
         self._known = known
         self._bind_s = cluster.settings.bind_s
+        self._mode = cluster.settings.mode
         self._turns: dict[str, _Turn] = {}
         self._lock = threading.Lock()  # over the turns
 
@@ -139,7 +140,7 @@ class Binder:
             raise BindError(f"{args.node}: {claim.text} by now: trying again", is_conflict=True)
         timeout_s = max(_LEAST_S, deadline - time.monotonic() - _READ_S)
         try:
-            self._writer.bind(args.pod_namespace, args.pod_name, claim, timeout_s)
+            self._writer.bind(args.pod_namespace, args.pod_name, claim, self._mode, timeout_s)
         except ApiError as error:
             self._settle(args, claim, error, deadline)
         self._cluster.bound(args.pod_uid)

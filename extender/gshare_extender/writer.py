@@ -34,8 +34,9 @@ class Writer:
         content = self._api.get(_path(namespace, name), timeout_s=timeout_s)
         return msgspec.json.decode(content, type=Pod)
 
-    def bind(self, namespace: str, name: str, claim: Claim, timeout_s: float) -> None:
-        """Bind a pod and write its placement, in one step."""
+    def bind(self, namespace: str, name: str, claim: Claim, mode: str, timeout_s: float) -> None:
+        """Bind a pod and write its placement, which was made in `mode`, in one step."""
+        placement = encode_placement(claim.placement, mode)
         body = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -43,7 +44,7 @@ class Writer:
                 "name": name,
                 "namespace": namespace,
                 "uid": claim.uid,
-                "annotations": {names.ANNOTATION_PLACEMENT: encode_placement(claim.placement)},
+                "annotations": {names.ANNOTATION_PLACEMENT: placement},
             },
             "target": {"apiVersion": "v1", "kind": "Node", "name": claim.node},
         }

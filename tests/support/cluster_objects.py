@@ -34,7 +34,9 @@ def pod(name: str = "web-0", sm: int = 12, quota: int = 40, **more: Any) -> dict
     written = dict(more.get("annotations", {}))
     if "gpu" in more:
         placed = PodPlacement(more["gpu"], sm, quota, more.get("memory", GIB))
-        written[names.ANNOTATION_PLACEMENT] = annotations.encode_placement(placed)
+        written[names.ANNOTATION_PLACEMENT] = annotations.encode_placement(
+            placed, more.get("mode", "")
+        )
     limits = {names.RESOURCE_SM: str(sm), names.RESOURCE_QUOTA: str(quota)}
     return {
         "metadata": {
@@ -43,6 +45,7 @@ def pod(name: str = "web-0", sm: int = 12, quota: int = 40, **more: Any) -> dict
             "uid": f"uid-of-{name}",
             "annotations": written,
             "labels": more.get("labels", {}),
+            **({"creationTimestamp": more["created"]} if "created" in more else {}),
         },
         "spec": {
             "nodeName": more.get("on", ""),

@@ -6,7 +6,7 @@ from tests.support.cluster_objects import GIB, gpu, node, pod
 
 from gshare import names
 from gshare.annotations import Standing, Terms, encode_in_force
-from gshare.modes import SLICED
+from gshare.modes import RECT, SLICED
 from gshare.runtime.kube.objects import Node, Pod
 from gshare_cli.cluster_ps import rows
 from gshare_cli.cluster_state import cluster_view, pod_view
@@ -65,9 +65,9 @@ def test_the_papers_eight_lie_on_one_gpu_in_any_order_of_names():
     assert not found.nodes[0].gpus[0].conflict
 
 
-def test_what_only_slices_hold_is_shown_in_slices():
+def test_what_was_placed_in_slices_is_shown_in_slices():
     pods = [
-        pod(name, 50, quota, on="n1", gpu="A")
+        pod(name, 50, quota, on="n1", gpu="A", mode="sliced")
         for name, quota in zip("abc", (60, 60, 80), strict=True)
     ]
 
@@ -76,6 +76,24 @@ def test_what_only_slices_hold_is_shown_in_slices():
     assert found.mode is SLICED
     assert not found.nodes[0].gpus[0].conflict
     assert len(found.nodes[0].gpus[0].snapshot.layout.pieces) > 3
+
+
+def test_the_mode_is_that_in_which_the_youngest_pod_was_placed():
+    """What stands on the GPUs decides nothing: it may hold in either."""
+    old = pod("old", on="n1", gpu="A", mode="sliced", created="2026-11-24T08:00:00Z")
+    new = pod("new", on="n1", gpu="A", mode="rect", created="2026-11-24T09:00:00Z")
+    silent = pod("silent", on="n1", gpu="A", created="2026-11-24T10:00:00Z")
+
+    assert view([node("n1", gpu("A"))], [old]).mode is SLICED
+    assert view([node("n1", gpu("A"))], [old, new, silent]).mode is RECT
+    assert view([node("n1", gpu("A"))], [silent]).mode is RECT
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mode":"round"}', '{"mode":7}'])
+def test_a_mode_that_is_none_counts_as_none(text):
+    odd = pod("odd", on="n1", annotations={names.ANNOTATION_PLACEMENT: text})
+
+    assert view([node("n1", gpu("A"))], [odd]).mode is RECT
 
 
 def test_placements_that_conflict_are_shown_as_far_as_they_go_together():

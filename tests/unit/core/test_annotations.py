@@ -9,6 +9,7 @@ from gshare.annotations import (
     NodeGpu,
     PodPlacement,
     decode_inventory,
+    decode_mode,
     decode_placement,
     decode_resident,
     encode_inventory,
@@ -77,6 +78,14 @@ def test_a_placement_says_quota_and_sm_by_name():
 
     assert written == {"gpu": "GPU-0", "sm": 12, "quota": 40, "memory": GIB}
     assert PLACED.size == Size(width=40, height=12)
+
+
+def test_a_placement_may_name_the_mode_in_which_it_was_made():
+    written = encode_placement(PLACED, "sliced")
+
+    assert decode_mode(written) == "sliced"
+    assert decode_mode(encode_placement(PLACED)) == ""
+    assert decode_placement(written) == PLACED
 
 
 def test_placement_needs_little_of_a_gpu():

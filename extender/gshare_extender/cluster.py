@@ -83,6 +83,8 @@ class Cluster:
     listeners: Listeners = field(default_factory=Listeners)
     ledger: Ledger = field(init=False)
     clock: Callable[[], float] = time.monotonic
+    day_clock: Callable[[], float] = time.time
+    """Of the API server, which writes when a pod's grace period ends."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
     _freed: list[str] = field(default_factory=list)
@@ -162,7 +164,7 @@ class Cluster:
         now = self.clock()
         with self.locked() as ledger:
             for each in ledger.reservations():
-                if nominations.is_awaited(ledger, each, time.time()):
+                if nominations.is_awaited(ledger, each, self.day_clock()):
                     self._hold_on(each)
             expired = ledger.expire(now)
             for node in (*(each.node for each in expired), *self._resting.over(now)):
@@ -208,7 +210,7 @@ class Cluster:
                 return True
             grounds = list(ledger.grounds((node,)))
         mode = MODES[self.settings.mode]
-        return preemption.is_enough(grounds, request, victims, time.time(), mode)
+        return preemption.is_enough(grounds, request, victims, self.day_clock(), mode)
 
     def offered(self, uid: str) -> tuple[str, ...]:
         """Return the nodes that were offered to a pod, best first."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gshare.ledger import GpuState, ProblemKind
+from gshare.ledger import GpuState, ProblemKind, RefusalKind
 from gshare.rectangles import GPU_RECTANGLE
 
 from .cluster import Cluster
@@ -41,6 +41,7 @@ class Counts:
     preemptions: Counter
     victims: Counter
     lag: Histogram
+    skew: Gauge
 
 
 def counts() -> Counts:
@@ -65,6 +66,11 @@ def counts() -> Counts:
         counter("preemptions_total", "Preemptions by outcome.", "outcome"),
         counter("evicted_pods_total", "Pods evicted for others of higher priority."),
         histogram("watch_lag_seconds", "From a bind to its pod in the watch."),
+        Gauge(
+            "gshare_extender_clock_skew_seconds",
+            "How far the API server's clock is ahead of this machine's.",
+            registry=registry,
+        ),
     )
 
 
@@ -101,12 +107,16 @@ class ClusterCollector(Collector):
 
 
 def _add_node(gauges: dict[str, GaugeMetricFamily], node: str, states: Sequence[GpuState]) -> None:
-    used = sum(state.used_area for state in states)
-    area = len(states) * GPU_RECTANGLE.area
-    memory = sum(max(0, state.memory_free_bytes) for state in states)
+    """Add what a node has; a GPU that two nodes list is free on neither."""
     labels = (node,)
     placements = sum(len(state.sizes) for state in states)
     gauges["gshare_node_placements"].add_metric(labels, placements)
+    own = [state for state in states if state.obstacle is not RefusalKind.DOUBLED]
+    if not own:
+        return
+    used = sum(state.used_area for state in own)
+    area = len(own) * GPU_RECTANGLE.area
+    memory = sum(max(0, state.memory_free_bytes) for state in own)
     gauges["gshare_node_gpu_area_ratio"].add_metric(labels, used / area)
     gauges["gshare_node_gpu_free_area"].add_metric(labels, (area - used) / GPU_RECTANGLE.area)
     gauges["gshare_node_gpu_free_memory_bytes"].add_metric(labels, memory)

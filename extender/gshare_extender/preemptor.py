@@ -140,7 +140,8 @@ class Preemptor:
         self, demand: Demand, budgets: list[Budget], spared: frozenset[str]
     ) -> Plan | Waiting | None:
         wanted = preemption.Demand(demand.request, demand.pod.spec.priority, spared)
-        return preemption.plan(self._grounds(demand), wanted, budgets, self._packer, time.time())
+        now_s = self._cluster.day_clock()
+        return preemption.plan(self._grounds(demand), wanted, budgets, self._packer, now_s)
 
     def _perform(self, demand: Demand, plan: Plan) -> str | None:
         """Hold the place and evict; return the UID of a pod that may not be evicted, if so."""

@@ -7,6 +7,7 @@ in a row: a pod that is replaced may overlap its successor for a moment.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from gshare.ledger import Ledger, Problem, ProblemKind
@@ -33,9 +34,16 @@ _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Works on a thread of its own."""
+    """Works on a thread of its own; `also` is called at each look too."""
 
-    def __init__(self, cluster: Cluster, events: EventWriter, counts: Counts) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        events: EventWriter,
+        counts: Counts,
+        also: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._also = also
         self._cluster = cluster
         self._events = events
         self._counts = counts
@@ -60,6 +68,7 @@ class Reporter:
                 if time.monotonic() - looked_at >= _LOOK_S:
                     looked_at = time.monotonic()
                     self.look()
+                    self._also()
             except Exception:  # noqa: BLE001 (a service loop, logged)
                 _log.exception("event=look_failed")
 

@@ -15,10 +15,11 @@ from flask import Flask
 
 from gshare import names
 from gshare.errors import GshareError
-from gshare.runtime.kube import ApiServer, EventWriter
+from gshare.runtime.kube import ApiServer, EventWriter, Regarding
 
 from . import metrics, web
 from .binder import Binder
+from .clocks import ClockWatch
 from .cluster import Cluster, Listeners
 from .preemptor import Preemptor
 from .reporter import Reporter
@@ -39,10 +40,14 @@ class Service:
         writer = Writer(api)
         self._events = EventWriter(api, f"{names.DOMAIN}/extender", platform.node())
         self._waker = Waker(self._touch_by(writer), settings.touch_interval_s)
-        self.cluster = Cluster(settings, Listeners(self._waker.wake, self._counts.lag.observe))
+        listeners = Listeners(self._waker.wake, self._counts.lag.observe)
+        self.cluster = Cluster(settings, listeners, day_clock=api.now_s)
         self.watches = Watches(api, self.cluster)
         self._preemptor = Preemptor(self.cluster, writer, self._events, self._counts)
-        self._reporter = Reporter(self.cluster, self._events, self._counts)
+        clock = ClockWatch(_self(api), self._events, self._counts)
+        self._reporter = Reporter(
+            self.cluster, self._events, self._counts, lambda: clock.look(api.ahead_s)
+        )
         self._counts.registry.register(
             metrics.ClusterCollector(self.cluster, self.watches.trouble, self.watches.connected)
         )
@@ -96,6 +101,13 @@ class Service:
             self._counts.touches.inc()
 
         return touch
+
+
+def _self(api: ApiServer) -> Regarding:
+    """Return what stands for this process in the cluster: its pod, or the node beside it."""
+    if api.context:
+        return Regarding.node(platform.node())
+    return Regarding("Pod", platform.node(), api.namespace)
 
 
 def _prepare(server: wsgi.Server) -> None:

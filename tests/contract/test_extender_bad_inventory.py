@@ -6,6 +6,7 @@ Node `a` is the bad one, node `b` the rest of the cluster.
 import contextlib
 import datetime as dt
 import json
+import platform
 
 import pytest
 from tests.support.extender import ready
@@ -61,11 +62,25 @@ def wait_told(api, about, reason):
     return told(api)[(*about, reason)]
 
 
+def page(scheduler):
+    return scheduler.get("/metrics")[1]
+
+
+def gauge(scheduler, wanted):
+    lines = page(scheduler).splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(wanted))
+
+
 def problems(scheduler, kind):
     """Return how many inconsistencies of a kind the metric counts."""
-    wanted = f'gshare_extender_problems{{kind="{kind}"}}'
-    lines = scheduler.get("/metrics")[1].splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(wanted))
+    return gauge(scheduler, f'gshare_extender_problems{{kind="{kind}"}}')
+
+
+def assert_rest_goes_on_everywhere(api, scheduler):
+    """Check that a pod is offered both nodes, and bound."""
+    pod = api.put("pods", gpu_pod("next", "70", "70"))
+    assert set(scheduler.filter(pod, ["a", "b"])["NodeNames"]) == {"a", "b"}
+    assert scheduler.bind(pod, "a") == ""
 
 
 def assert_rest_goes_on(api, scheduler):
@@ -145,6 +160,8 @@ def test_a_gpu_that_two_nodes_list_is_told_and_used_by_neither(api, scheduler):
         note = wait_told(api, ("Node", name), "GpuListedTwice")
         assert note.startswith(f"GPU-a: is listed by {other} too and takes no new pod")
     assert problems(scheduler, "doubled_gpu") == 2
+    free_area = "gshare_node_gpu_free_area"
+    assert [name for name in "abc" if f'{free_area}{{node="{name}"}}' in page(scheduler)] == ["c"]
     offer = scheduler.filter(api.put("pods", gpu_pod("next", "70", "70")), ["a", "b", "c"])
     assert offer["NodeNames"] == ["c"]
     assert set(offer["FailedAndUnresolvableNodes"].values()) <= {"GPU is listed by two nodes"}
@@ -207,6 +224,29 @@ def test_a_placement_that_cannot_be_is_told(api, scheduler, text, said):
 
     assert said in wait_told(api, ("Pod", "odd"), "GpuPlacementMissing")
     assert problems(scheduler, "unplaced_pod") == 1
+
+
+@pytest.mark.parametrize(("ahead_s", "said"), [(-3600, "3600 s behind"), (3600, "3600 s ahead of")])
+def test_clocks_that_differ_are_told(api, tmp_path, monkeypatch, ahead_s, said):
+    monkeypatch.setattr(reporter, "_LOOK_S", 0.05)
+    api.clock_ahead_s = ahead_s
+    about = ("Node", platform.node(), "ClockSkewed")
+
+    with ready(api, tmp_path) as scheduler:
+        wait_until(lambda: about in told(api))
+        assert abs(gauge(scheduler, "gshare_extender_clock_skew_seconds") - ahead_s) < 2
+        assert_rest_goes_on_everywhere(api, scheduler)
+
+    note = told(api)[about]
+    assert note.startswith(f"the API server's clock is {said}"), note
+
+
+def test_clocks_that_agree_are_not_told(api, scheduler):
+    api.put("pods", gpu_pod("p", "10", "10"))
+    wait_until(lambda: problems(scheduler, "inventory") == 0)
+
+    assert gauge(scheduler, "gshare_extender_clock_skew_seconds") == 0
+    assert not [about for about in told(api) if about[2] == "ClockSkewed"]
 
 
 @pytest.mark.parametrize("days", [-1, 1], ids=["behind", "ahead"])

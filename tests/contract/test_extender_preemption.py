@@ -198,16 +198,35 @@ def test_nobody_is_evicted_for(api, scheduler, changes):
     assert trials(api) == []
 
 
-def test_pods_that_leave_anyway_are_waited_for(api, scheduler):
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 30))
+@pytest.mark.parametrize("ahead_s", [0, -3600, 3600], ids=["", "behind", "ahead"])
+def test_pods_that_leave_anyway_are_waited_for(api, tmp_path, ahead_s):
+    """The API server says until when, by its own clock."""
+    api.clock_ahead_s = ahead_s
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead_s + 30))
     hold(api, "leaving", 50, deleted=soon)
     hold(api, "staying", 50)
-    wait_seen(scheduler, 2)
+    with ready(api, tmp_path) as scheduler:
+        wait_seen(scheduler, 2)
 
-    assert refused(scheduler, urgent(api, quota=50, priority=10))
-    time.sleep(QUIET_S)
+        assert refused(scheduler, urgent(api, quota=50, priority=10))
+        time.sleep(QUIET_S)
 
     assert trials(api) == []
+
+
+@pytest.mark.parametrize("ahead_s", [0, -3600, 3600], ids=["", "behind", "ahead"])
+def test_pods_that_should_be_gone_long_ago_are_not_waited_for(api, tmp_path, ahead_s):
+    api.clock_ahead_s = ahead_s
+    past = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead_s - 600))
+    hold(api, "late", 50, deleted=past)
+    hold(api, "staying", 50)
+    with ready(api, tmp_path) as scheduler:
+        wait_seen(scheduler, 2)
+
+        assert refused(scheduler, urgent(api, quota=50, priority=10))
+        wait_until(lambda: evictions(api))
+
+    assert evictions(api) == ["staying"]
 
 
 def test_a_place_that_is_being_made_is_overruled_by_a_higher_priority(api, scheduler):

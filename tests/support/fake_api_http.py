@@ -50,6 +50,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return what the header Date says."""
+        now_s = time.time() if timestamp is None else timestamp
+        return super().date_time_string(now_s + self.server.fake.clock_ahead_s)
+
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 

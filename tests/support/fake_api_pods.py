@@ -46,7 +46,7 @@ def evict(
             return Answer(429, "TooManyRequests", "Cannot evict pod: its disruption budget")
         if "dryRun" not in params:
             leaving: dict[str, Any] = json.loads(json.dumps(pod))
-            ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=GRACE_S)
+            ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=GRACE_S + fake.clock_ahead_s)
             leaving["metadata"]["deletionTimestamp"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
             fake.put("pods", leaving)
     return {"kind": "Status", "status": "Success", "metadata": {}}

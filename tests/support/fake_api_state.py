@@ -48,6 +48,8 @@ class FakeApiState:
     refused: dict[str, Answer] = field(default_factory=dict)
     """Errors by path, for any method."""
     page: int = 500
+    clock_ahead_s: float = 0.0
+    """How far its clock is ahead of everybody else's."""
 
     def __post_init__(self) -> None:
         """Begin empty."""

@@ -120,8 +120,8 @@ def _obstacle(book, request):
     snapshot, size = book.snapshot, request.size
     has_area = book.used_area + size.area <= GPU_RECTANGLE.area
     holds = {
-        RefusalKind.CONFLICT: not book.is_settled,
         RefusalKind.DOUBLED: book.is_doubled,
+        RefusalKind.CONFLICT: not book.is_settled,
         RefusalKind.HELD: book.is_held,
         RefusalKind.UNHEALTHY: not snapshot.gpu.is_healthy,
         RefusalKind.CLIENTS: snapshot.clients_free <= 0,

@@ -95,10 +95,10 @@ class GpuBook:
         return tuple(self._holders)
 
     def _shut(self) -> RefusalKind | None:
-        if not self.is_settled:
-            return RefusalKind.CONFLICT
         if self.is_doubled:
             return RefusalKind.DOUBLED
+        if not self.is_settled:
+            return RefusalKind.CONFLICT
         return RefusalKind.HELD if self.is_held else None
 
     def _conflict_text(self) -> str:

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlencode
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 30.0
 _CHUNK: Final = 64 * 1024
+_HALF_S: Final = 0.5
+# How exactly a date in whole seconds, some time on its way, tells a clock.
+_EXACT_S: Final = 2.0
 
 Body = bytes | Mapping[str, object]
 Params = Mapping[str, str | int]
@@ -57,6 +62,7 @@ class ApiServer:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._ahead_s = 0.0
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> "ApiServer":
@@ -82,6 +88,15 @@ class ApiServer:
     def host(self) -> str:
         """Return the server's URL."""
         return self._connection.host
+
+    @property
+    def ahead_s(self) -> float:
+        """Return how far the server's clock is ahead of ours by its last answer, to a second."""
+        return self._ahead_s
+
+    def now_s(self) -> float:
+        """Return the time of day as the server has it, as are the times in its objects."""
+        return time.time() + self._ahead_s
 
     def get(
         self, path: str, params: Params | None = None, timeout_s: float = READ_TIMEOUT_S
@@ -156,7 +171,7 @@ class ApiServer:
             body = msgspec.json.encode(body)
         headers |= {"Accept": "application/json", "User-Agent": "gshare"}
         try:
-            return self._connection.pool.request(
+            response = self._connection.pool.request(
                 method,
                 url,
                 body=body,
@@ -167,6 +182,14 @@ class ApiServer:
             )
         except (HTTPError, OSError) as error:
             raise ApiUnreachable(f"{self._connection.host}: {_cause(error)}") from error
+        self._note_clock(response.headers.get("Date"))
+        return response
+
+    def _note_clock(self, date: str | None) -> None:
+        """Take note of when an answer was begun, by the server's clock; it leaves out fractions."""
+        with contextlib.suppress(ValueError, TypeError):  # a proxy's own, or none
+            ahead_s = parsedate_to_datetime(date or "").timestamp() + _HALF_S - time.time()
+            self._ahead_s = ahead_s if abs(ahead_s) > _EXACT_S else 0.0
 
 
 class Watch(Iterator[bytes]):

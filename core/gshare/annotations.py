@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from gshare import placement
 from gshare.rectangles import Size, size_of
 
@@ -228,8 +230,8 @@ def _gpu(entry: object) -> NodeGpu:
 
 def _parsed(text: str, kind: type) -> Any:  # noqa: ANN401 (JSON comes in here)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON: {error}") from error
     if not isinstance(value, kind):
         raise ValueError(f"must be a JSON {'array' if kind is list else 'object'}")  # noqa: TRY004

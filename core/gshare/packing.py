@@ -30,7 +30,7 @@ Sources: J. Jylänki, "A Thousand Ways to Pack the Bin" (2010), MAXRECTS with it
 al., "FaST-GShare" (ICPP 2023), which packs functions into GPUs this way.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -41,9 +41,9 @@ from gshare.rectangles import GPU_SIDE, Rectangle, Size
 # searched, and plain tuples are several times cheaper to make than self-checking values.
 Edges = tuple[int, int, int, int]
 
-# Worth of a free rectangle for a size in a space, smaller is better; ties go to the lower and
-# then the more left corner.
-Rule = Callable[["Space", Edges, Size], tuple[int, int]]
+# Worth of a free rectangle for a size beside what is placed, smaller is better; ties go to the
+# lower and then the more left corner.
+Rule = Callable[[Sequence[Edges], Edges, Size], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,22 @@ class Space:
 
 def choose(space: Space, size: Size, rule: str = "short_side") -> Rectangle | None:
     """Return where `rule` (a key of RULES) puts `size`, or None where it finds no room."""
-    return _choose(space, size, RULES[rule])
+    placed = [_edges(rectangle) for rectangle in space.placed]
+    taken = _choose(space.free_edges, placed, size, RULES[rule])
+    return None if taken is None else _rectangle(taken)
+
+
+def fill(sizes: Iterable[Size], rule: str = "short_side") -> tuple[Rectangle, ...]:
+    """Return where `sizes` go one after another on an empty GPU, up to the first without room."""
+    free: list[Edges] | None = [(0, 0, GPU_SIDE, GPU_SIDE)]
+    placed: list[Edges] = []
+    for size in sizes:
+        taken = _choose(free or (), placed, size, RULES[rule])
+        if taken is None:
+            break
+        placed.append(taken)
+        free = _updated(free or (), taken)
+    return tuple(map(_rectangle, placed))
 
 
 def short_side_left(space: Space, size: Size) -> int | None:
@@ -94,7 +109,7 @@ def short_side_left(space: Space, size: Size) -> int | None:
 
 def place(space: Space, rectangle: Rectangle) -> Space:
     """Return the space after split, intersection update and removal; ValueError on overlap."""
-    free = _updated(space.free_edges, rectangle)
+    free = _updated(space.free_edges, _edges(rectangle))
     if free is None:
         raise ValueError(f"{rectangle} does not lie in free space")
     return Space((*space.placed, rectangle), tuple(sorted(free)))
@@ -109,25 +124,34 @@ def release(space: Space, rectangle: Rectangle) -> Space:
     return Space.holding(kept)
 
 
-def _choose(space: Space, size: Size, rule: Rule) -> Rectangle | None:
+def _edges(rectangle: Rectangle) -> Edges:
+    return (rectangle.x, rectangle.y, rectangle.right, rectangle.top)
+
+
+def _rectangle(edges: Edges) -> Rectangle:
+    return Rectangle(edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1])
+
+
+def _choose(
+    free_edges: Iterable[Edges], placed: Sequence[Edges], size: Size, rule: Rule
+) -> Edges | None:
     width, height = size.width, size.height
-    fitting = [
-        free
-        for free in space.free_edges
-        if free[2] - free[0] >= width and free[3] - free[1] >= height
-    ]
-    if not fitting:
-        return None
-    best = min(fitting, key=lambda free: (rule(space, free, size), free[1], free[0]))
-    return Rectangle(best[0], best[1], width, height)
+    best, best_worth = None, ((0, 0), 0, 0)
+    for free in free_edges:
+        x, y, end, ceiling = free
+        if end - x >= width and ceiling - y >= height:
+            worth = (rule(placed, free, size), y, x)
+            if best is None or worth < best_worth:
+                best, best_worth = (x, y, x + width, y + height), worth
+    return best
 
 
-def _updated(free_edges: Iterable[Edges], rectangle: Rectangle) -> list[Edges] | None:
-    """Return what is free once `rectangle` is placed, None where it does not lie in free space.
+def _updated(free_edges: Iterable[Edges], taken: Edges) -> list[Edges] | None:
+    """Return what is free once `taken` is, None where it does not lie in free space.
 
     A search for a layout does this by the thousand, hence plain comparisons of edges.
     """
-    left, bottom, right, top = rectangle.x, rectangle.y, rectangle.right, rectangle.top
+    left, bottom, right, top = taken
     apart: list[Edges] = []
     strips: set[Edges] = set()
     lies_free = False
@@ -164,35 +188,35 @@ def _maximal(strips: set[Edges], apart: list[Edges]) -> list[Edges]:
     return kept
 
 
-def _short_side(_space: Space, free: Edges, size: Size) -> tuple[int, int]:
+def _short_side(_placed: Sequence[Edges], free: Edges, size: Size) -> tuple[int, int]:
     right, above = free[2] - free[0] - size.width, free[3] - free[1] - size.height
     return (right, above) if right < above else (above, right)
 
 
-def _long_side(space: Space, free: Edges, size: Size) -> tuple[int, int]:
-    short, long = _short_side(space, free, size)
+def _long_side(placed: Sequence[Edges], free: Edges, size: Size) -> tuple[int, int]:
+    short, long = _short_side(placed, free, size)
     return (long, short)
 
 
-def _area(space: Space, free: Edges, size: Size) -> tuple[int, int]:
+def _area(placed: Sequence[Edges], free: Edges, size: Size) -> tuple[int, int]:
     left = (free[2] - free[0]) * (free[3] - free[1]) - size.area
-    return (left, _short_side(space, free, size)[0])
+    return (left, _short_side(placed, free, size)[0])
 
 
-def _bottom_left(_space: Space, free: Edges, size: Size) -> tuple[int, int]:
+def _bottom_left(_placed: Sequence[Edges], free: Edges, size: Size) -> tuple[int, int]:
     return (free[1] + size.height, free[0])
 
 
-def _contact_point(space: Space, free: Edges, size: Size) -> tuple[int, int]:
+def _contact_point(placed: Sequence[Edges], free: Edges, size: Size) -> tuple[int, int]:
     x, y = free[0], free[1]
     right, top = x + size.width, y + size.height
     contact = size.height * ((x == 0) + (right == GPU_SIDE))
     contact += size.width * ((y == 0) + (top == GPU_SIDE))
-    for other in space.placed:
-        if other.x == right or other.right == x:
-            contact += max(0, min(top, other.top) - max(y, other.y))
-        if other.y == top or other.top == y:
-            contact += max(0, min(right, other.right) - max(x, other.x))
+    for left, bottom, end, ceiling in placed:
+        if left == right or end == x:
+            contact += max(0, min(top, ceiling) - max(y, bottom))
+        if bottom == top or ceiling == y:
+            contact += max(0, min(right, end) - max(x, left))
     return (-contact, 0)
 
 

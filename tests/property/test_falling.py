@@ -18,8 +18,8 @@ def some_keys(chance, count, most_of_it):
 
 def all_of(falling):
     found = []
-    while falling.peek() >= 0:
-        found.append((falling.peek(), falling.pop()))
+    while falling.head >= 0:
+        found.append((falling.head, falling.pop()))
     return found
 
 
@@ -50,7 +50,7 @@ def test_groups_that_are_left_out_come_no_more(keeps, seed, count, kinds):
     keys = some_keys(chance, count, 0.7)
     groups = np.array([chance.randrange(kinds) for _ in keys], np.int64)
     falling = Falling(keys, groups=lambda found: groups[found])
-    taken = [falling.pop() for _ in range(chance.randrange(30)) if falling.peek() >= 0]
+    taken = [falling.pop() for _ in range(chance.randrange(30)) if falling.head >= 0]
     out = set(chance.sample(range(kinds), chance.randint(0, kinds)))
     rest = [at for at in np.argsort(-keys).tolist() if keys[at] >= 0 and at not in set(taken)]
 

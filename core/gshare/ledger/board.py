@@ -136,8 +136,7 @@ class _Ranked:
         self._least = worth.astype(np.int16)
         keys = ((worth << NODE_BITS) | node_keys) << PLANE_BITS
         keys |= LAST_PLANE - (best & LAST_PLANE)
-        keys[has_none] = -1
-        return keys
+        return np.where(has_none, -1, keys)
 
     def stuck(self, node_keys: Ints) -> Ints:
         """Return the keys of the GPUs on which a new layout is worth more than that."""

@@ -29,6 +29,8 @@ class Falling:
         self._keys = keys
         self.floor = floor
         """A better guess, for the next time."""
+        self.head = -1
+        """The greatest key that is left; -1 at the end."""
         self._groups = groups or _ungrouped
         self._dropped: set[int] = set()
         self._kept: Collection[int] | None = None
@@ -39,12 +41,8 @@ class Falling:
         """The last key of the batch that was taken last, 0 when all were."""
         self._begin()
 
-    def peek(self) -> int:
-        """Return the greatest key that is left; -1 at the end."""
-        return self._batch[-1][0] if self._batch else -1
-
     def pop(self) -> int:
-        """Return its index, and go on to the next."""
+        """Return the index of the greatest key, and go on to the next."""
         at = self._batch.pop()[1]
         self._go_on()
         return at
@@ -69,6 +67,7 @@ class Falling:
             found = np.flatnonzero(self._keys >= 0)
         self._take(found)
         self.floor = self._lowest if len(found) >= _ENOUGH else 0
+        self._go_on()
 
     def _go_on(self) -> None:
         """Find the next, past groups that were left out; batches grow, as those may be long."""
@@ -78,6 +77,7 @@ class Falling:
         while not self._batch and self._lowest:
             self._length *= 2
             self._take(np.flatnonzero((self._keys >= 0) & (self._keys < self._lowest)))
+        self.head = self._batch[-1][0] if self._batch else -1
 
     def _take(self, found: Places) -> None:
         """Take the greatest of the keys at `found`, but for groups that were left out."""

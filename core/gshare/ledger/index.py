@@ -136,13 +136,9 @@ class Index:
         """Return a node's name."""
         return self._names[node]
 
-    def gpu(self, node: int, plane: int) -> Gpu:
-        """Return one GPU."""
-        return self._rows[node].gpus[plane]
-
-    def state(self, node: int, plane: int) -> GpuState:
-        """Return the state of one GPU."""
-        return self._rows[node].states[plane]
+    def row(self, node: int) -> NodeRow:
+        """Return what a node and its GPUs are."""
+        return self._rows[node]
 
     def states(self) -> dict[str, Sequence[GpuState]]:
         """Return the states of the GPUs of each node that has some."""

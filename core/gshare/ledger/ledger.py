@@ -323,7 +323,7 @@ class Ledger:
         while len(found) < limit and (option := search.next()) is not None:
             if option.place in found:
                 continue
-            state = self._index.state(view.node(option.place), option.plane)
+            state = self._index.row(view.node(option.place)).states[option.plane]
             holds = state.holds(size, self._packer, as_it_lies=not option.is_relaid)
             if holds:
                 found[option.place] = option
@@ -334,12 +334,10 @@ class Ledger:
         return found
 
     def _candidate(self, node: int, option: Option, request: Request) -> Candidate:
-        gpu = self._index.gpu(node, option.plane)
-        used_area = self._index.state(node, option.plane).used_area
-        memory_bytes = request.memory_on(gpu)
-        return Candidate(
-            self._index.name(node), gpu.uuid, memory_bytes, used_area, option.is_relaid
-        )
+        row = self._index.row(node)
+        gpu, state = row.gpus[option.plane], row.states[option.plane]
+        name, memory_bytes = self._index.name(node), request.memory_on(gpu)
+        return Candidate(name, gpu.uuid, memory_bytes, state.used_area, option.is_relaid)
 
     def _relist(self, book: NodeBook, before: Collection[str]) -> None:
         """Tell the other nodes that list GPUs which `book` has come or ceased to list."""

@@ -39,22 +39,22 @@ class Search:
         self._direct = Falling(self._keys, floors[0])
         self._relaid = Falling(stuck.reshape(-1), floors[1], self._states)
         floors[:] = self._direct.floor, self._relaid.floor
-        self.has_direct = self._direct.peek() >= 0
+        self.has_direct = self._direct.head >= 0
         """Whether any GPU takes the request as it lies."""
 
     def next(self) -> Option | None:
         """Return the best GPU that was not returned yet; None at the end."""
-        key, fallback = self._direct.peek(), -self._fallbacks[0][0] if self._fallbacks else -1
-        relaid, direct = self._relaid.peek() >> PLANE_BITS, key >> PLANE_BITS
-        if relaid == direct == fallback == -1:
-            return None
-        if relaid >= max(direct, fallback):
-            plane, place = divmod(self._relaid.pop(), self._length)
-            return Option(place, plane, is_relaid=True)
-        if direct >= fallback:
+        key = self._direct.head
+        relaid, direct = self._relaid.head >> PLANE_BITS, key >> PLANE_BITS
+        if self._fallbacks and -self._fallbacks[0][0] > max(relaid, direct):
+            _, _, place, plane = heapq.heappop(self._fallbacks)
+            return Option(place, plane, is_relaid=False)
+        if relaid < direct:
             return Option(self._direct.pop(), LAST_PLANE - (key & LAST_PLANE), is_relaid=False)
-        _, _, place, plane = heapq.heappop(self._fallbacks)
-        return Option(place, plane, is_relaid=False)
+        if relaid < 0:
+            return None
+        plane, place = divmod(self._relaid.pop(), self._length)
+        return Option(place, plane, is_relaid=True)
 
     def fall_back(self, option: Option) -> None:
         """Offer the other GPUs of a node too, since its best one was refused."""

@@ -99,7 +99,7 @@ class NodeBook:
     ) -> None:
         """Take over what the node offers now; `trouble` says why its inventory is unreadable."""
         gpus = {gpu.uuid: gpu for gpu in inventory}
-        unchanged = gpus == {uuid: book.gpu for uuid, book in self._books.items()}
+        unchanged = list(gpus.values()) == [book.gpu for book in self._books.values()]
         known = (self.is_known, self._allocatable, self._trouble)
         if unchanged and known == (True, allocatable, trouble):
             return

@@ -6,7 +6,7 @@ was refused after all, of that node's others.
 """
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Search:
         self._length = len(self._keys)
         floors = board.floors if view.is_whole else [0, 0]
         self._direct = Falling(self._keys, floors[0])
-        self._relaid = Falling(stuck.reshape(-1), floors[1], self._states)
+        self._relaid = Falling(stuck.reshape(-1), floors[1], _states(index, view, self._length))
         floors[:] = self._direct.floor, self._relaid.floor
         self.has_direct = self._direct.head >= 0
         """Whether any GPU takes the request as it lies."""
@@ -87,6 +87,16 @@ class Search:
         kinds = map(found.__getitem__, view.places.tolist())
         return dict(zip(view.names, kinds, strict=True))
 
-    def _states(self, found: NDArray[np.intp]) -> Ints:
-        planes, places = np.divmod(found, self._length)
-        return self._index.columns.state[planes, self._view.nodes(places)]
+
+def _states(index: Index, view: View, length: int) -> Callable[[NDArray[np.intp]], Ints]:
+    """Return what tells in which state the GPUs are, by index of keys that are `length` a plane.
+
+    Nothing here may refer to the search: what refers to itself stays until the collector comes,
+    and with it the thousands of names that were asked.
+    """
+
+    def states(found: NDArray[np.intp]) -> Ints:
+        planes, places = np.divmod(found, length)
+        return index.columns.state[planes, view.nodes(places)]
+
+    return states

@@ -1,7 +1,9 @@
 """What the ledger admits, in which order it chooses, and how reservations come and go."""
 
+import gc
 import itertools
 import random
+import weakref
 
 from tests.support.gpus import PAPER
 from tests.support.ledgers import (
@@ -198,6 +200,24 @@ def test_a_ranking_has_at_most_the_best_nodes_and_then_no_refusals():
 
     assert [each.node for each in ranking.candidates] == ["a", "b"]
     assert ranking.refusals == {}
+
+
+def test_what_was_asked_does_not_wait_for_the_collector_of_cycles():
+    """The names of a cluster's nodes are half a megabyte with each request."""
+
+    class Names(list):
+        """A list that can be watched."""
+
+    ledger, names = ledger_of(["a"]), Names(["a"])
+    left = weakref.ref(names)
+    gc.disable()
+    try:
+        ledger.rank(asks(), names, 1)
+        del names
+
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_where_no_node_takes_a_pod_each_says_why():

@@ -8,10 +8,10 @@ taken, a new layout (`Packer.arrange`) is tried on the GPUs that are fuller and 
 room as they lie, fullest first; the first that then holds the function gets it. A new layout moves
 no process.
 
-Mean percent of the area of 4 GPUs in use at the first refusal, 60 streams, mixes gridinv and
-small of benchmarks/packing_orders.py: plain maximal rectangles 77.4 and 79.6; new layouts only
-before an unused GPU is opened 79.6 and 86.7; before an emptier one is used, as here, 79.8 and
-87.6.
+Mean percent of the area of 4 GPUs in use at the first refusal, 60 streams, mixes grid, gridinv and
+small of benchmarks/packing_orders.py: plain maximal rectangles 71.7, 77.4 and 79.6; new layouts
+only before an unused GPU is opened 72.3, 79.8 and 87.1; before an emptier one is used, as here,
+72.5, 80.2 and 87.8.
 
 Everything is deterministic: the same snapshot and request give the same answer.
 """

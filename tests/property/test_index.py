@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.support import ledgers, plain_ranking
 
 from gshare.ledger import Ledger
+from gshare.ledger.judging import Asked
+from gshare.ledger.search import Search
 from gshare.modes import MODES, Packer
 from gshare.placement import Request
 from gshare.policies import POLICIES, Preference
@@ -104,3 +106,52 @@ def test_the_index_ranks_as_the_plain_rule_does(mode, seed, shape, mixes, limit)
         assert (got, dict(ranking.refusals)) == plain
         for pod in chance.sample(list(ledger.placed()), min(2, len(list(ledger.placed())))):
             ledger.drop_pod(pod.uid)
+
+
+def everything(ledger: Ledger, request: Request, names: list[str], preference: Preference):
+    """Return all options that a search offers, in its order."""
+    ledger.settle()
+    index = ledger._index
+    view = index.view(names)
+    search, found = Search(index, ledger._boards.of(Asked.by(request, preference)), view), []
+    while (option := search.next()) is not None:
+        node = view.node(option.place)
+        uuid = index.row(node).gpus[option.plane].uuid
+        found.append((index.name(node), uuid, option.is_relaid))
+    return found
+
+
+def change(ledger: Ledger, chance: random.Random) -> None:
+    """Take a pod away, or a node, or bring one."""
+    pods, nodes = list(ledger.placed()), list(ledger.nodes())
+    kind = chance.choice(["pod", "pod", "pod", "nothing", "node", "new node"])
+    if kind == "pod" and pods:
+        ledger.drop_pod(chance.choice(pods).uid)
+    elif kind == "node" and nodes:
+        ledger.drop_node(chance.choice(nodes))
+    elif kind == "new node":
+        ledgers.put_node(ledger, chance.choice(NODES), ledgers.gpu("GPU-new"), units=10_000)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.tuples(st.integers(1, 9), st.sampled_from([1, 2, 4, 12])),
+    mixes=st.tuples(st.sampled_from(sorted(MIXES)), st.sampled_from(sorted(MIXES))),
+)
+def test_all_options_come_in_the_order_of_the_plain_rule(mode, seed, shape, mixes):
+    """However often the same was asked before, and whatever has changed since."""
+    chance = random.Random(seed)  # noqa: S311
+    ledger = some_ledger(mode, chance, *shape)
+    fill(ledger, chance, mixes[0])
+    hold(ledger, chance)
+    requests = [asked(chance, mixes[1]) for _ in range(2)]
+    for _ in range(8):
+        request, preference = chance.choice(requests)
+        names = chance.sample(NODES, chance.choice([1, 4, 9]))
+
+        found = everything(ledger, request, names, preference)
+
+        assert found == plain_ranking.options(ledger, request, names, preference)
+        change(ledger, chance)

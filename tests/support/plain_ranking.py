@@ -52,6 +52,23 @@ def rank(
     return [], refusals | {choice.node: RefusalKind.FULL for choice in choices}
 
 
+def options(
+    ledger: Ledger, request: Request, nodes: Sequence[str], preference: Preference
+) -> list[tuple[str, str, bool]]:
+    """Return (node, GPU, is laid out anew) of all that may take `request`, in order.
+
+    Of a node's GPUs that take it as they lie only the best is among them.
+    """
+    choices = []
+    for name in nodes:
+        answer = _choices(ledger, name, request, preference)
+        here = [] if isinstance(answer, RefusalKind) else answer
+        choices += [each for each in here if each.is_relaid]
+        choices += [each for each in here if not each.is_relaid][:1]
+    choices.sort(key=lambda choice: choice.key)
+    return [(each.node, each.uuid, each.is_relaid) for each in choices]
+
+
 def _admitted(choices, request, limit, mode):
     packer, found, tried = Packer(mode), {}, {}
     most = RELAYOUT_CANDIDATES if any(not each.is_relaid for each in choices) else LAST_RELAYOUTS

@@ -303,10 +303,11 @@ def test_an_inconsistency_is_told_by_metric_and_shuts_one_gpu_alone(api, schedul
     wait_until(lambda: len(picture(scheduler)["problems"]) == 2)
 
     offer = scheduler.filter(create(api, "p"), ["a", "b"])
+    refusal = scheduler.filter(create(api, "q"), ["a"])
     _, text = scheduler.get("/metrics")
 
     assert offer["NodeNames"] == ["b"]
-    assert offer["FailedAndUnresolvableNodes"] == {"a": "placements on the GPU conflict"}
+    assert refusal["FailedAndUnresolvableNodes"] == {"a": "placements on the GPU conflict"}
     assert 'gshare_extender_problems{kind="conflict"} 1.0' in text
     assert 'gshare_extender_problems{kind="unplaced_pod"} 1.0' in text
 

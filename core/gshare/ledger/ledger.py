@@ -29,21 +29,21 @@ handful of comparisons of whole columns: 0.2 ms for 40,000 GPUs.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.modes import RECT, Packer
-from gshare.placement import RELAYOUT_CANDIDATES, Request, Snapshot
+from gshare.placement import Request, Snapshot
 from gshare.policies import Preference
 
+from . import admission
 from .board import Boards
-from .index import Index, View
+from .index import Index
 from .judging import Asked
 from .listings import Listings
 from .node import NodeBook
 from .picture import Picture, Shown
-from .search import Option, Search
+from .search import Search
 from .state import GpuState, States
 from .values import (
     Candidate,
@@ -55,28 +55,6 @@ from .values import (
     Reservation,
     UnplacedPod,
 )
-
-# In how many different states of fullest GPUs a new layout is searched for one request, where no
-# GPU takes it as it lies. A search that fails takes some milliseconds, once for each state.
-LAST_RELAYOUTS: Final = 64
-
-
-@dataclass(slots=True)
-class _Trials:
-    """In which states of GPUs a new layout was searched for one request, and what came of it."""
-
-    most: int
-    found: dict[int, bool] = field(default_factory=dict)
-
-    def note(self, number: int, search: Search, *, holds: bool) -> None:
-        """Take note of an answer; what needs no trial any more is left out of `search`."""
-        if number in self.found:
-            return
-        self.found[number] = holds
-        if len(self.found) == self.most:
-            search.keep_states([each for each, was_found in self.found.items() if was_found])
-        elif not holds:
-            search.drop_state(number)
 
 
 class Ledger:
@@ -105,10 +83,8 @@ class Ledger:
         trouble: str = "",
     ) -> None:
         """Take note of a node; `trouble` says why its inventory could not be read, if so."""
-        book = self._book(name)
-        before = book.uuids
-        book.offer(inventory, (allocatable_sm, allocatable_quota), trouble)
-        self._relist(book, before)
+        units = (allocatable_sm, allocatable_quota)
+        self._outdate(self._book(name).offer(inventory, units, trouble))
 
     def put_terms(self, name: str, standings: Mapping[str, Standing]) -> None:
         """Take note of what a node says of its pods' terms, by UID."""
@@ -121,10 +97,7 @@ class Ledger:
     def drop_node(self, name: str) -> None:
         """Take note that a node is gone."""
         if name in self._nodes:
-            book = self._book(name)
-            before = book.uuids
-            book.forget()
-            self._relist(book, before)
+            self._outdate(self._book(name).forget())
             self._tidy(name)
 
     def put(self, pod: PlacedPod | UnplacedPod) -> None:
@@ -210,10 +183,7 @@ class Ledger:
         self.settle()
         view = self._index.view(nodes)
         search = Search(self._index, self._boards.of(Asked.by(request, preference)), view)
-        found = self._best(search, view, request, limit)
-        candidates = tuple(
-            self._candidate(view.node(place), option, request) for place, option in found.items()
-        )
+        candidates = admission.best(search, view, self._index, self._packer, request, limit)
         return Ranking(candidates, {} if candidates else search.refusals())
 
     def fit(
@@ -315,34 +285,10 @@ class Ledger:
             candidate.memory_bytes,
         )
 
-    def _best(self, search: Search, view: View, request: Request, limit: int) -> dict[int, Option]:
-        """Return the best GPU of each of the best `limit` nodes, by place in the view, in order."""
-        trials = _Trials(RELAYOUT_CANDIDATES if search.has_direct else LAST_RELAYOUTS)
-        found: dict[int, Option] = {}
-        size = request.size
-        while len(found) < limit and (option := search.next()) is not None:
-            if option.place in found:
-                continue
-            state = self._index.row(view.node(option.place)).states[option.plane]
-            holds = state.holds(size, self._packer, as_it_lies=not option.is_relaid)
-            if holds:
-                found[option.place] = option
-            if option.is_relaid:
-                trials.note(state.number, search, holds=holds)
-            elif not holds:
-                search.fall_back(option)
-        return found
-
-    def _candidate(self, node: int, option: Option, request: Request) -> Candidate:
-        row = self._index.row(node)
-        gpu, state = row.gpus[option.plane], row.states[option.plane]
-        name, memory_bytes = self._index.name(node), request.memory_on(gpu)
-        return Candidate(name, gpu.uuid, memory_bytes, state.used_area, option.is_relaid)
-
-    def _relist(self, book: NodeBook, before: Collection[str]) -> None:
-        """Tell the other nodes that list GPUs which `book` has come or ceased to list."""
-        for other, uuid in self._listings.change(book.name, before, book.uuids):
-            self._book(other).outdate(uuid)
+    def _outdate(self, doubled: Iterable[tuple[str, str]]) -> None:
+        """Tell nodes of GPUs that have become doubled, or are so no more."""
+        for node, uuid in doubled:
+            self._book(node).outdate(uuid)
 
     def _book(self, name: str) -> NodeBook:
         """Return the book of a node, which is about to change."""

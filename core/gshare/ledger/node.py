@@ -96,26 +96,34 @@ class NodeBook:
 
     def offer(
         self, inventory: Sequence[NodeGpu], allocatable: tuple[int, int], trouble: str
-    ) -> None:
-        """Take over what the node offers now; `trouble` says why its inventory is unreadable."""
+    ) -> Sequence[tuple[str, str]]:
+        """Take over what the node offers now; `trouble` says why its inventory is unreadable.
+
+        Return the GPUs of other nodes for which that matters, by node and UUID.
+        """
         gpus = {gpu.uuid: gpu for gpu in inventory}
         unchanged = list(gpus.values()) == [book.gpu for book in self._books.values()]
         known = (self.is_known, self._allocatable, self._trouble)
         if unchanged and known == (True, allocatable, trouble):
-            return
+            return ()
         self._note_exchanged(gpus)
         before = {uuid: book.snapshot.layout for uuid, book in self._books.items()}
         empty = self._packer.mode.empty
         self._books = {uuid: GpuBook(gpu, before.get(uuid, empty)) for uuid, gpu in gpus.items()}
         self.is_known, self._allocatable, self._trouble = True, allocatable, trouble
         self._outdate_all()
+        return self._listings.change(self.name, before, gpus)
 
-    def forget(self) -> None:
-        """Take note that the node is gone; its pods may still be seen for a while."""
+    def forget(self) -> Sequence[tuple[str, str]]:
+        """Take note that the node is gone; its pods may still be seen for a while.
+
+        Return what `offer` does.
+        """
+        before = self._books
         self.is_known, self._books, self._allocatable, self._trouble = False, {}, (0, 0), ""
         self._resident = {}
         self.stand({})
-        self._outdate_all()
+        return self._listings.change(self.name, before, ())
 
     def load(self, resident: Mapping[str, Collection[str]]) -> None:
         """Take note of which models are in the memory of its GPUs, by UUID."""
@@ -138,11 +146,6 @@ class NodeBook:
     def is_empty(self) -> bool:
         """Tell whether there is nothing left to know."""
         return not (self.is_known or self.placed or self.unplaced or self.reserved)
-
-    @property
-    def uuids(self) -> frozenset[str]:
-        """Return the GPUs that it lists."""
-        return frozenset(self._books)
 
     def outdate(self, gpu_uuid: str) -> None:
         """Take note that something about a GPU has changed which others know."""

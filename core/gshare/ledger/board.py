@@ -54,6 +54,7 @@ class Board:
         self.asked = asked
         self.direct: Ints = np.zeros(0, np.int64)
         self.stuck: Ints = np.zeros((1, 0), np.int64)
+        self._highest_stuck: Ints = np.zeros(0, np.int64)
         self.floors = [0, 0]
         """About a batch of the keys of each kind was above these when they were last sorted."""
         self._seen = (-1, 0)
@@ -65,9 +66,20 @@ class Board:
         if changed is None or len(changed) * _FEW > len(self.direct):
             self.direct = np.empty(index.size, np.int64)
             self.stuck = np.empty((index.columns.planes, index.size), np.int64)
+            self._highest_stuck = np.empty(index.size, np.int64)
             self._write(index, slice(0, index.size))
         elif changed:
             self._write(index, np.fromiter(changed, np.intp, len(changed)))
+
+    def stuck_above(self, floor: int) -> NDArray[np.intp]:
+        """Return the indices in `stuck`, as one row, of the keys that are no less than `floor`.
+
+        By the highest of each node first: the whole of it is too much to be read for each request.
+        """
+        nodes = np.flatnonzero(self._highest_stuck >= floor)
+        planes, at = np.nonzero(self.stuck[:, nodes] >= floor)
+        found: NDArray[np.intp] = planes * len(self.direct) + nodes[at]
+        return found
 
     def orders(self, index: Index, node: int) -> list[tuple[int, int, int]]:
         """Return the GPUs of a node that take the request: order, plane and worth, best first."""
@@ -82,7 +94,9 @@ class Board:
         ranked = _Ranked(index, self.asked, cut)
         node_keys = self._node_keys(index, cut)
         self.direct[cut] = ranked.direct(node_keys)
-        self.stuck[:, cut] = ranked.stuck(node_keys)
+        stuck = ranked.stuck(node_keys)
+        self.stuck[:, cut] = stuck
+        self._highest_stuck[cut] = stuck.max(axis=0)
 
     def _node_keys(self, index: Index, cut: Cut) -> Ints:
         area = index.columns.node_used[cut]

@@ -19,12 +19,17 @@ _ABOVE_ALL: Final = 2**63 - 1
 class Falling:
     """The keys that are not negative, all different, with their indices, the greatest first.
 
-    `floor` is a guess: about a batch of them lies above it. Each key belongs to a group, and groups
-    can be left out as a whole.
+    `floor` is a guess: about a batch of them lies above it; `above` finds those, where there is a
+    faster way than to compare all. Each key belongs to a group, and groups can be left out as a
+    whole.
     """
 
     def __init__(
-        self, keys: Ints, floor: int = 0, groups: Callable[[Places], Ints] | None = None
+        self,
+        keys: Ints,
+        floor: int = 0,
+        groups: Callable[[Places], Ints] | None = None,
+        above: Callable[[int], Places] | None = None,
     ) -> None:
         self._keys = keys
         self.floor = floor
@@ -39,7 +44,7 @@ class Falling:
         self._length = _BATCH
         self._lowest = _ABOVE_ALL
         """The last key of the batch that was taken last, 0 when all were."""
-        self._begin()
+        self._begin(above or (lambda least: np.flatnonzero(keys >= least)))
 
     def pop(self) -> int:
         """Return the index of the greatest key, and go on to the next."""
@@ -60,9 +65,9 @@ class Falling:
             self._lowest = 0
         self._go_on()
 
-    def _begin(self) -> None:
+    def _begin(self, above: Callable[[int], Places]) -> None:
         """Take the greatest keys by the guess, or without it where they are too few or many."""
-        found = np.flatnonzero(self._keys >= max(0, self.floor))
+        found = above(max(0, self.floor))
         if self.floor and not _ENOUGH <= len(found) <= _TOO_MANY:
             found = np.flatnonzero(self._keys >= 0)
         self._take(found)

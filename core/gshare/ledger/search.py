@@ -37,7 +37,9 @@ class Search:
         self._length = len(self._keys)
         floors = board.floors if view.is_whole else [0, 0]
         self._direct = Falling(self._keys, floors[0])
-        self._relaid = Falling(stuck.reshape(-1), floors[1], _states(index, view, self._length))
+        states = _states(index, view, self._length)
+        above = board.stuck_above if view.is_whole else None
+        self._relaid = Falling(stuck.reshape(-1), floors[1], states, above)
         floors[:] = self._direct.floor, self._relaid.floor
         self.has_direct = self._direct.head >= 0
         """Whether any GPU takes the request as it lies."""

@@ -1,0 +1,1 @@
+"""What a function does at each shape: the data, its JSON form, the law between its points."""

@@ -1,0 +1,1 @@
+"""Manifests that follow from a profile or from a FaSTPod: Deployments, HPAs, Services. Pure."""

@@ -34,6 +34,7 @@ ANNOTATION_RESIDENT: Final = f"{DOMAIN}/resident"
 NAMESPACE: Final = "gshare-system"
 PART_NODE_AGENT: Final = "gshare-node-agent"
 PART_EXTENDER: Final = "gshare-extender"
+PART_AUTOSCALER: Final = "gshare-autoscaler"
 SCHEDULER: Final = "gshare-scheduler"
 
 # The device that `Allocate` names: `gshare.io/lease=<digest>`.
@@ -64,6 +65,7 @@ ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
 # Where metrics, /healthz and /readyz are served.
 PORT_EXTENDER_METRICS: Final = 10481
 PORT_NODE_AGENT_METRICS: Final = 10482
+PORT_AUTOSCALER_METRICS: Final = 10483
 
 # Metrics of the node agent that other parts read. A lease's labels: namespace, pod, container,
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.

@@ -14,7 +14,7 @@ from gshare import names, units
 from gshare.errors import InputError
 from gshare.modes import MODES
 
-from . import defragging, demo, observing, output, run, up
+from . import converting, defragging, demo, observing, output, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
@@ -146,6 +146,7 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
 
 
 observing.register(app)
+app.command("convert")(converting.convert_command)
 app.command("defrag")(defragging.defrag_command)
 app.command("demo")(demo.demo)
 app.command("version")(observing.version_command)

@@ -9,7 +9,7 @@ Object = dict[str, Any]
 """A Kubernetes object, or a part of one, in the form of its JSON."""
 
 MOST_VALUES: Final = 50_000
-"""More than an object of 1.5 MiB holds, the most that etcd takes; YAML's aliases reach any number."""
+"""More than the 1.5 MiB of an object in etcd hold; aliases of YAML reach any number."""
 DEEPEST: Final = 100
 
 

@@ -1,8 +1,9 @@
 """What a function does at each shape: the data, its JSON form, the law between its points."""
 
 from .estimate import Estimate, Origin, estimate
-from .law import Law
+from .law import Law, Trend
 from .schema import VERSION, read, write
+from .surface import Surface, law_of
 from .values import (
     LATENCY_LOAD,
     FailedPoint,
@@ -25,7 +26,10 @@ __all__ = [
     "Profile",
     "ProfileError",
     "ProfiledGpu",
+    "Surface",
+    "Trend",
     "estimate",
+    "law_of",
     "read",
     "write",
 ]

@@ -7,9 +7,9 @@
              "latency_ms": {"p50": 31, "p95": 44, "p99": 52}, "memory": 1599078400,
              "gpu_utilization": 0.4, "sm_occupancy": 0.048, "trials": 1}],
  "failed": [{"sm": 6, "quota": 20, "reason": "not ready within 60 s"}],
- "law": {"floor_ms": 13.3, "serial_ms": 9.1, "work_ms": 0.66, "quota_exponent": 1,
-         "latency_offset_ms": 20, "latency_factor": 1.4,
-         "throughput_error": 0.03, "latency_error": 0.1},
+ "law": {"throughput": {"level": 76.2, "quota_exponent": 1, "bend": 8.5, "sharpness": 3},
+         "p99": {"level": 58, "quota_exponent": 0.7, "bend": 5, "sharpness": 3},
+         "throughput_error": 0.03, "p99_error": 0.1},
  "note": "where it comes from"}
 ```
 `sm` and `quota` are whole percents, `memory` is in bytes, `throughput` in requests per second.
@@ -20,13 +20,12 @@ Fields that this version does not know are ignored; another version is refused.
 import json
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Final, NoReturn, TypeVar
 
 from gshare.errors import InputError
 from gshare.workload.fields import Field
 
-from .law import Law
+from .law import Law, Trend
 from .values import FailedPoint, Latency, Point, Profile, ProfiledGpu, ProfileError, is_slower
 
 VERSION: Final = 1
@@ -177,13 +176,23 @@ def _failed(found: Field) -> FailedPoint:
 
 
 def _law(found: Field) -> Law:
-    optional = {"throughput_error", "latency_error"}
-    values: dict[str, float] = {}
-    for each in fields(Law):
-        value = found.child(each.name)
-        if not (value.is_absent and each.name in optional):
-            values[each.name] = value.read(_number)
-    return Law(**values)
+    errors = [found.child(f"{name}_error") for name in ("throughput", "p99")]
+    return Law(
+        _trend(found.child("throughput")),
+        _trend(found.child("p99")),
+        *(0.0 if error.is_absent else error.read(_number) for error in errors),
+    )
+
+
+def _trend(found: Field) -> Trend:
+    if found.is_absent:
+        found.refuse("is missing")
+    return Trend(
+        found.child("level").read(_positive),
+        found.child("quota_exponent").read(_number),
+        found.child("bend").read(_positive),
+        found.child("sharpness").read(_positive),
+    )
 
 
 def _boolean(found: Field) -> bool:
@@ -246,5 +255,19 @@ def _point_entry(point: Point) -> dict[str, object]:
     return entry | {"trials": point.trials}
 
 
-def _law_entry(law: Law) -> dict[str, float]:
-    return {each.name: getattr(law, each.name) for each in fields(Law)}
+def _law_entry(law: Law) -> dict[str, object]:
+    return {
+        "throughput": _trend_entry(law.throughput),
+        "p99": _trend_entry(law.p99),
+        "throughput_error": law.throughput_error,
+        "p99_error": law.p99_error,
+    }
+
+
+def _trend_entry(trend: Trend) -> dict[str, float]:
+    return {
+        "level": trend.level,
+        "quota_exponent": trend.quota_exponent,
+        "bend": trend.bend_percent,
+        "sharpness": trend.sharpness,
+    }

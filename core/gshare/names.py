@@ -17,6 +17,8 @@ ANNOTATION_HOOK: Final = f"{DOMAIN}/hook"
 ANNOTATION_POLICY: Final = f"{DOMAIN}/policy"
 ANNOTATION_MODEL: Final = f"{DOMAIN}/model"
 LABEL_FUNCTION: Final = f"{DOMAIN}/function"
+# Tells the pods of a function's Deployments apart, so that no selector takes another's: "s12-q40".
+LABEL_SHAPE: Final = f"{DOMAIN}/shape"
 
 # What a Deployment of a function says of its scaling: the objective for p99 ("69ms"), PromQL of
 # the offered rate, `exact` or `rpr`, for how long a lower rate is no reason to shrink ("300s").
@@ -50,7 +52,6 @@ ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 NAMESPACE: Final = "gshare-system"
 PART_NODE_AGENT: Final = "gshare-node-agent"
 PART_EXTENDER: Final = "gshare-extender"
-PART_AUTOSCALER: Final = "gshare-autoscaler"
 PART_AUTOSCALER: Final = "gshare-autoscaler"
 SCHEDULER: Final = "gshare-scheduler"
 
@@ -92,7 +93,6 @@ PORT_AUTOSCALER_KEDA: Final = 10485
 METRIC_DESIRED_REPLICAS: Final = "gshare_desired_replicas"
 # Requests that arrived at a function, counted on arrival; labels namespace, function.
 METRIC_FUNCTION_REQUESTS: Final = "gshare_function_requests_total"
-PORT_AUTOSCALER_METRICS: Final = 10483
 
 # Metrics of the node agent that other parts read. A lease's labels: namespace, pod, container,
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.

@@ -36,7 +36,8 @@ _GSHARE: Final = wheels.Project(
     wheels.ROOT,
     (
         "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "core", "extender",
-        "deviceplugin", "cli", "simgpu", "hook/src", "hook/include", "hook/Makefile",
+        "deviceplugin", "autoscaler", "profiler", "cli", "simgpu", "hook/src", "hook/include",
+        "hook/Makefile",
         "examples/inference-server/gshare_example_server", "examples/paper",
     ),
 )  # fmt: skip
@@ -72,6 +73,12 @@ RECIPES: Final = {
         _GSHARE,
         "/opt/gshare",
         wheels.ROOT / "extender" / "Containerfile",
+    ),
+    "autoscaler": Recipe(
+        f"gshare/autoscaler:{VERSION}",
+        _GSHARE,
+        "/opt/gshare",
+        wheels.ROOT / "autoscaler" / "Containerfile",
     ),
     "example-server": Recipe(
         f"gshare/example-server:{VERSION}",

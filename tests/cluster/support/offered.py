@@ -38,7 +38,7 @@ class Offer:
         """Start it; it has begun when this returns."""
         self._scene = scene
         self._name = name
-        self._seconds = float(trace.split()[-1].partition(":")[0])
+        self._seconds = float(trace.rsplit(maxsplit=1)[-1].partition(":")[0])
         scene.create(_pod(name, ["--url", url, "--trace", trace]))
         first = until(lambda: scene.lines(name), f"{name} begins", _STARTING_S)[0]
         self.began_s = float(first["began_at"])
@@ -95,7 +95,7 @@ def _pod(name: str, arguments: Sequence[str]) -> Object:
                     "imagePullPolicy": "Never",
                     "command": ["python3", "-m", _MODULE, *arguments],
                     # A weight, above that of the servers: a late sender measures itself.
-                    "resources": {"requests": {"cpu": "1"}},
+                    "resources": {"requests": {"cpu": "500m"}},
                 }
             ],
         },

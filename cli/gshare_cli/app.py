@@ -14,7 +14,7 @@ from gshare import names, units
 from gshare.errors import InputError
 from gshare.modes import MODES
 
-from . import converting, defragging, demo, observing, output, run, up
+from . import converting, defragging, demo, observing, output, render, run, up
 from .gpus import GpuSettings
 from .session import SessionSettings
 
@@ -149,6 +149,7 @@ observing.register(app)
 app.command("convert")(converting.convert_command)
 app.command("defrag")(defragging.defrag_command)
 app.command("demo")(demo.demo)
+app.command("render")(render.render_command)
 app.command("version")(observing.version_command)
 
 

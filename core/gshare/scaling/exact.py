@@ -11,8 +11,10 @@ What is minimised is the cost, with every replica that does not run yet counted 
 a swap has to be worth its starts. Of equal mixes the one with the fewest starts is taken, then the
 fewest replicas.
 
-Invariant. With nothing running, no mix of one or two options costs less. With any start, the mix
-costs no more than the one of `rpr` from the same start, if that has at most two shapes.
+Invariant. With nothing running, no mix of one or two options costs less. From any start, the mix
+costs no more than the one of `rpr`, if that has at most two shapes: where rpr shrinks it starts
+nothing; where it grows it keeps all that runs, so its starts are what it costs beyond that, and a
+mix that costs more would have to start more.
 
 Worked example. A serves 50 for 0.12 GPUs, B 35 for 0.09, and 120 req/s are wanted. The cheapest
 request is A's, 0.0024: no mix is below 0.288. Three A cost 0.36. B costs 0.006 beyond its requests
@@ -23,14 +25,13 @@ two B 1 A (0.30), with three B 1 A, with four B none (0.36). Two B and one A it 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import rpr
 from .values import Option, Shape
 
 START: Final = 0.1
@@ -50,12 +51,10 @@ def counts(
     """Return the counts of the cheapest mix for `rate_rps`, given what runs."""
     if rate_rps <= _EPSILON:
         return Counter()
-    heuristic = rpr.counts(options, rate_rps, running)
-    search = _Search(rate_rps, running, _ceiling(heuristic, options))
+    search = _Search(rate_rps, running)
     for pair in _pairs(pruned(options, running)):
         search.look_at(*pair)
-    # Nothing at all below the ceiling: a rate of more than `MOST` replicas of one shape.
-    return heuristic if search.best is None else +search.best
+    return +search.best
 
 
 def pruned(options: Sequence[Option], running: Mapping[Shape, int]) -> list[Option]:
@@ -81,17 +80,9 @@ def _pairs(options: Sequence[Option]) -> Iterator[tuple[Option, Option]]:
     yield from combinations(options, 2)
 
 
-def _ceiling(heuristic: Mapping[Shape, int], options: Sequence[Option]) -> float:
-    """Return what the heuristic's mix costs, infinite where it has more than two shapes."""
-    if len(heuristic) > 2:
-        return math.inf
-    costs = {option.shape: option.cost for option in options}
-    return sum(costs[shape] * count for shape, count in heuristic.items())
-
-
 @dataclass(slots=True)
 class _Search:
-    """The best mix so far, for one rate and start. `ceiling` is what a mix may cost at most.
+    """The best mix so far, for one rate and start.
 
     Mixes are compared by `key`: what they cost, starts counted dearer; how many start; how many
     there are.
@@ -99,8 +90,7 @@ class _Search:
 
     rate_rps: float
     running: Mapping[Shape, int]
-    ceiling: float
-    best: Counter[Shape] | None = None
+    best: Counter[Shape] = field(default_factory=Counter)
     key: tuple[float, float, float] = (math.inf, 0, 0)
 
     def look_at(self, first: Option, second: Option) -> None:
@@ -132,12 +122,11 @@ class _Search:
     def _keys(
         self, first: Option, firsts: _Numbers, second: Option, seconds: _Numbers
     ) -> tuple[_Numbers, _Numbers, _Numbers]:
-        """Return the keys of many mixes; the cost of one above the ceiling is infinite."""
+        """Return the keys of many mixes, one column for each part."""
         first_starts = np.maximum(0, firsts - self.running.get(first.shape, 0))
         second_starts = np.maximum(0, seconds - self.running.get(second.shape, 0))
         cost = firsts * first.cost + seconds * second.cost
         worth = cost + START * (first_starts * first.cost + second_starts * second.cost)
-        worth[cost > self.ceiling + _EPSILON] = np.inf
         return worth.round(_DIGITS), first_starts + second_starts, firsts + seconds
 
 

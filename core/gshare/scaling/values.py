@@ -1,5 +1,6 @@
 """The values of scaling: shapes, what a replica of one is worth and costs, plans of counts."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -80,6 +81,11 @@ class Sample:
 
     at_s: float
     rate_rps: float
+
+    def __post_init__(self) -> None:
+        """Refuse a negative rate and what is no number, with ValueError."""
+        if not math.isfinite(self.at_s) or not math.isfinite(self.rate_rps) or self.rate_rps < 0:
+            raise ValueError(f"rate {self.rate_rps} at {self.at_s}: must be 0 or more req/s")
 
 
 @dataclass(frozen=True, slots=True)

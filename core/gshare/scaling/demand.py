@@ -1,0 +1,114 @@
+"""What a function is to be planned for: its offered rate, a while ahead, and held for a while.
+
+The forecast follows a rising trend and never a falling one: the least slope that the last minute
+supports (one standard error below the fitted one), for as long as a pod takes to start, up to
+twice the rate. What was once offered or forecast still counts for the scale-down window, as in
+HPA's stabilisation: pods are started at once and ended late.
+
+The past may come from anywhere: samples collected one by one, or all at once after a restart.
+Where it does not reach back the whole window without a gap, the outlook's `is_known` is False, and
+whoever scales must not shrink.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from .values import Sample
+
+GAP_S: Final = 60.0
+"""Samples further apart than this do not connect: what was offered between them is not known."""
+
+MOST_GROWTH: Final = 2.0
+"""A forecast is at most so many times the rate."""
+
+_SLACK: Final = 0.95
+"""A past that reaches back so much of the window is known: samples do not come on the dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a function's demand at one time.
+
+    `held_rps` is the most that was offered or forecast within the window; `known_s` for how long
+    the rate is known without a gap.
+    """
+
+    rate_rps: float
+    forecast_rps: float
+    held_rps: float
+    known_s: float
+    is_known: bool
+
+
+@dataclass(slots=True)
+class Demand:
+    """The offered rates of one function, as far back as they matter."""
+
+    lead_s: float
+    trend_s: float
+    window_s: float
+    _samples: list[Sample] = field(default_factory=list)
+    _forecasts: list[Sample] = field(default_factory=list)
+
+    def add(self, now_s: float, samples: Iterable[Sample]) -> Outlook | None:
+        """Take new samples in any order, known ones again; return the outlook, None without any."""
+        known = {sample.at_s for sample in self._samples}
+        for sample in samples:
+            if sample.at_s not in known:
+                known.add(sample.at_s)
+                insort(self._samples, sample, key=lambda each: each.at_s)
+        oldest_s = now_s - max(self.window_s, self.trend_s) - GAP_S
+        self._samples = [each for each in self._samples if each.at_s >= oldest_s]
+        return self._outlook(now_s) if self._samples else None
+
+    def _outlook(self, now_s: float) -> Outlook:
+        forecast_rps = self._forecast_rps(now_s)
+        since_s = now_s - self.window_s
+        kept = [*self._forecasts, Sample(now_s, forecast_rps)]
+        self._forecasts = [each for each in kept if each.at_s >= since_s]
+        past = [each for each in self._samples if each.at_s >= since_s]
+        known_s = self._known_s(now_s)
+        return Outlook(
+            self._samples[-1].rate_rps,
+            forecast_rps,
+            max(each.rate_rps for each in (*past, *self._forecasts)),
+            known_s,
+            known_s >= _SLACK * self.window_s,
+        )
+
+    def _forecast_rps(self, now_s: float) -> float:
+        """Return the rate to expect `lead_s` after `now_s`, at least the newest one."""
+        newest = self._samples[-1]
+        recent = [each for each in self._samples if each.at_s >= newest.at_s - self.trend_s]
+        ahead_s = now_s - newest.at_s + self.lead_s
+        grown = newest.rate_rps + least_slope(recent) * ahead_s
+        return max(newest.rate_rps, min(grown, MOST_GROWTH * newest.rate_rps))
+
+    def _known_s(self, now_s: float) -> float:
+        since_s = now_s
+        for sample in reversed(self._samples):
+            if since_s - sample.at_s > GAP_S:
+                break
+            since_s = sample.at_s
+        return now_s - since_s
+
+
+def least_slope(samples: Sequence[Sample]) -> float:
+    """Return the slope of a line through `samples` less one standard error, in req/s per second.
+
+    Never below 0, and 0 for fewer than three samples.
+    """
+    if len(samples) < 3:
+        return 0.0
+    count = len(samples)
+    mean_s = math.fsum(each.at_s for each in samples) / count
+    mean_rps = math.fsum(each.rate_rps for each in samples) / count
+    spread = math.fsum((each.at_s - mean_s) ** 2 for each in samples)
+    slope = math.fsum((each.at_s - mean_s) * each.rate_rps for each in samples) / spread
+    residuals = math.fsum(
+        (each.rate_rps - mean_rps - slope * (each.at_s - mean_s)) ** 2 for each in samples
+    )
+    return max(0.0, slope - math.sqrt(residuals / (count - 2) / spread))

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     NO_DATA = "NoData"
     STALE_DATA = "StaleData"
     PROMETHEUS_AWAY = "PrometheusAway"
+    QUERY_TIMED_OUT = "QueryTimedOut"
     QUERY_REFUSED = "QueryRefused"
     NO_PROFILE = "NoProfile"
     BAD_PROFILE = "BadProfile"
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     BAD_SHAPE = "BadShape"
     SAME_SHAPE = "SameShape"
     NO_SHAPE_MEETS_SLO = "NoShapeMeetsSlo"
+    CLUSTER_UNSEEN = "ClusterUnseen"
     FAILED = "FailedInside"
 
 

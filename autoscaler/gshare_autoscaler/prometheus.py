@@ -10,16 +10,16 @@ Source: prometheus.io/docs/prometheus/latest/querying/api.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
 import msgspec
 import urllib3
 from msgspec import field
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from gshare.runtime.http_errors import cause
+from gshare.scaling import Sample
 
 from .conditions import Reason, TroubleError
 from .queries import Query
@@ -27,14 +27,6 @@ from .settings import PrometheusSettings
 
 _LONGEST_TEXT: Final = 200
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A rate of requests a second, and the time it is of, in seconds of the epoch."""
-
-    value_rps: float
-    at_s: float
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
@@ -96,7 +88,7 @@ class Prometheus:
         if len(series) > 1:
             _refuse_many(series, query)
         values = series[0].values if series else []
-        return [Sample(rate, at) for at, text in values if (rate := _number(text)) is not None]
+        return [Sample(at, rate) for at, text in values if (rate := _number(text)) is not None]
 
     def _one(self, data: _Data, query: Query) -> tuple[float, str]:
         if data.result_type == "scalar":
@@ -129,6 +121,11 @@ class Prometheus:
                 encode_multipart=False,
                 headers=self._headers(),
             )
+        except ReadTimeoutError as error:
+            raise TroubleError(
+                Reason.QUERY_TIMED_OUT,
+                f"{_named(query)}: no answer within {self._settings.timeout_s:g} s",
+            ) from error
         except (HTTPError, OSError) as error:
             raise TroubleError(
                 Reason.PROMETHEUS_AWAY, f"Prometheus at {self._settings.url}: {cause(error)}"
@@ -146,6 +143,8 @@ class Prometheus:
         said = _shortened(answer.error) or "not an answer of Prometheus's API"
         if answer.error_type in {"bad_data", "execution"}:
             raise TroubleError(Reason.QUERY_REFUSED, f"{_named(query)}: Prometheus says: {said}")
+        if answer.error_type in {"timeout", "canceled"}:
+            raise TroubleError(Reason.QUERY_TIMED_OUT, f"{_named(query)}: Prometheus says: {said}")
         raise TroubleError(
             Reason.PROMETHEUS_AWAY, f"Prometheus at {self._settings.url}: {status} {said}"
         )
@@ -167,7 +166,7 @@ def _sample(pair: tuple[float, str], query: Query) -> Sample:
         raise TroubleError(
             Reason.QUERY_REFUSED, f"{_named(query)}: gives {text}: a rate is a number from 0"
         )
-    return Sample(rate, at_s)
+    return Sample(at_s, rate)
 
 
 def _decoded(raw: msgspec.Raw, kind: type[_T]) -> _T:

@@ -7,6 +7,7 @@ from typing import Final
 
 from gshare import names
 from gshare.runtime.address import Address
+from gshare.scaling import ControllerSettings
 
 _WINDOW: Final = re.compile(r"[1-9][0-9]*(ms|s|m|h)")
 
@@ -49,6 +50,8 @@ class AutoscalerSettings:
     """From decision to decision: a third of HPA's interval, and one query a function."""
     hold_s: float = 300.0
     """How long the last good answer stands without a new one: as long as HPA's own memory."""
+    scaling: ControllerSettings = field(default_factory=ControllerSettings)
+    """How eager, where a function does not say it itself."""
     queries: int = 8
     """How many queries are under way at once."""
     costs_s: float = 15.0

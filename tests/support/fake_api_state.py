@@ -145,7 +145,7 @@ def _matches(body: Object, params: Mapping[str, str]) -> bool:
             return False
     labels = body["metadata"].get("labels", {})
     for term in filter(None, params.get("labelSelector", "").split(",")):
-        key, _, wanted = term.partition("=")
-        if labels.get(key) != wanted:
+        key, equals, wanted = term.partition("=")
+        if key not in labels or (equals and labels[key] != wanted):
             return False
     return True

@@ -1,0 +1,102 @@
+"""What is known of each function from round to round: its rates, its last decision, its trouble.
+
+All of it can be lost. A controller begins with the rates that Prometheus still has of the
+scale-down window, so that a new process decides as the old one did. Where Prometheus has less,
+what runs is taken for what was needed: nothing shrinks before the window has been seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gshare.scaling import Controller, ControllerSettings, Decision, Sample
+
+from .answers import NOT_YET
+from .conditions import Trouble
+from .functions import Function, Scaling
+from .prometheus import Prometheus
+
+_MOST_STEPS: Final = 1000
+"""Of a range query; Prometheus refuses more than 11,000."""
+_NEARLY: Final = 0.98
+"""What runs is taken to be needed with this much to spare, so that rounding asks for no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A function as of the last round, for whoever asks; `decision` is the last there was."""
+
+    function: Function
+    decision: Decision | None = None
+    decided_at_s: float = 0.0
+    """In seconds of the epoch, by the clock of Prometheus; 0 where nothing was decided yet."""
+    trouble: Trouble | None = NOT_YET
+    """Why the last round decided nothing; None where it did."""
+
+
+@dataclass(slots=True)
+class Course:
+    """One function's way through the rounds. One thread at a time."""
+
+    settings: ControllerSettings
+    interval_s: float
+    standing: Standing
+    _controller: Controller = field(init=False)
+    _of: tuple[str, ControllerSettings] | None = None
+    """The query and the settings that the controller's rates are of."""
+
+    def __post_init__(self) -> None:
+        """Begin without rates."""
+        self._controller = Controller(self.settings)
+
+    def decide(self, function: Function, scaling: Scaling, prometheus: Prometheus) -> Standing:
+        """Ask for the rate and decide; TroubleError or ScalingError where that cannot be."""
+        settings = replace(
+            self.settings,
+            policy=scaling.policy,
+            scale_down_window_s=scaling.scale_down_window_s,
+        )
+        rates: list[Sample] = []
+        if self._of != (scaling.query.promql, settings):
+            rates = self._history(scaling, settings, prometheus)
+        latest = prometheus.ask(scaling.query)
+        running = function.counts(lambda member: member.running)
+        ready = function.counts(lambda member: member.ready)
+        if self._of != (scaling.query.promql, settings):
+            rates = _assumed(rates, latest, function, scaling, settings) + rates
+            self._controller = Controller(settings)
+            self._of = (scaling.query.promql, settings)
+        known = [sample for sample in rates if sample.at_s < latest.at_s]
+        decision = self._controller.decide(
+            latest.at_s, [*known, latest], running, ready, scaling.options
+        )
+        return Standing(function, decision, latest.at_s, None)
+
+    def _history(
+        self, scaling: Scaling, settings: ControllerSettings, prometheus: Prometheus
+    ) -> list[Sample]:
+        length_s = max(settings.scale_down_window_s, settings.trend_s)
+        step_s = max(self.interval_s, length_s / _MOST_STEPS)
+        return prometheus.history(scaling.query, length_s, step_s)
+
+
+def _assumed(
+    rates: Sequence[Sample],
+    latest: Sample,
+    function: Function,
+    scaling: Scaling,
+    settings: ControllerSettings,
+) -> list[Sample]:
+    """Return the rate that what runs is taken to be for, where the window was not seen whole.
+
+    It is dated before the trend, which it must not bend, and at most one window ago.
+    """
+    window_s, trend_s = settings.scale_down_window_s, settings.trend_s
+    at_s = latest.at_s - max(trend_s + 1.0, window_s / 2)
+    if at_s <= latest.at_s - window_s or (rates and rates[0].at_s <= at_s):
+        return []
+    running = function.counts(lambda member: member.running)
+    capacity_rps = sum(
+        option.throughput_rps * running.get(option.shape, 0) for option in scaling.options
+    )
+    return [Sample(at_s, _NEARLY * capacity_rps / settings.headroom)] if capacity_rps else []

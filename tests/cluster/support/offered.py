@@ -10,6 +10,7 @@ from .scene import Scene, described, is_over, until
 from .workloads import Object
 
 _MODULE: Final = "gshare_example_server.load.open_loop"
+_NAME: Final = "load"
 _STARTING_S: Final = 60.0
 _AFTERWARDS_S: Final = 30.0
 _OK: Final = 200
@@ -34,13 +35,14 @@ class Request:
 class Offer:
     """A pod that sends requests to `url` as `trace` says, and prints what came of them."""
 
-    def __init__(self, scene: Scene, url: str, trace: str, name: str = "load") -> None:
-        """Start it; it has begun when this returns."""
+    def __init__(self, scene: Scene, url: str, trace: str, timeout_s: float = 10.0) -> None:
+        """Start it; it has begun when this returns. `timeout_s` is for one request."""
         self._scene = scene
-        self._name = name
+        self._timeout_s = timeout_s
         self._seconds = float(trace.rsplit(maxsplit=1)[-1].partition(":")[0])
-        scene.create(_pod(name, ["--url", url, "--trace", trace]))
-        first = until(lambda: scene.lines(name), f"{name} begins", _STARTING_S)[0]
+        arguments = ["--url", url, "--trace", trace, "--timeout", f"{timeout_s:g}"]
+        scene.create(_pod(arguments))
+        first = until(lambda: scene.lines(_NAME), f"{_NAME} begins", _STARTING_S)[0]
         self.began_s = float(first["began_at"])
 
     @property
@@ -50,23 +52,23 @@ class Offer:
 
     def wait(self) -> list[Request]:
         """Return its requests once all are answered, in the order in which they were due."""
-        patience_s = self._seconds + _AFTERWARDS_S
-        until(self._is_over, f"{self._name} is over", patience_s, poll_s=1.0)
-        lines = self._scene.lines(self._name)
+        patience_s = self._seconds + self._timeout_s + _AFTERWARDS_S
+        until(self._is_over, f"{_NAME} is over", patience_s, poll_s=1.0)
+        lines = self._scene.lines(_NAME)
         if "summary" not in lines[-1]:
-            raise AssertionError(f"{self._name}: {described(self._scene.pod(self._name))}")
+            raise AssertionError(f"{_NAME}: {described(self._scene.pod(_NAME))}")
         rows = [row for line in lines for row in line.get("answers", ())]
         return sorted((self._request(*row) for row in rows), key=lambda each: each.due_s)
 
     def failures(self) -> list[Any]:
         """Return [due, text] of the requests that had no answer."""
-        return [each for line in self._scene.lines(self._name) for each in line.get("failed", ())]
+        return [each for line in self._scene.lines(_NAME) for each in line.get("failed", ())]
 
     def _request(self, due_s: float, late_ms: float, latency_ms: float, status: int) -> Request:
         return Request(self.began_s + due_s, late_ms, latency_ms, status)
 
     def _is_over(self) -> bool:
-        return is_over(self._scene.pod(self._name))
+        return is_over(self._scene.pod(_NAME))
 
 
 def missed_percent(
@@ -79,11 +81,11 @@ def missed_percent(
     return 100 * sum(each.misses(slo_ms) for each in counted) / len(counted)
 
 
-def _pod(name: str, arguments: Sequence[str]) -> Object:
+def _pod(arguments: Sequence[str]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": _NAME},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,

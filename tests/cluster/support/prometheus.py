@@ -1,5 +1,6 @@
 """Debian's Prometheus on the control plane's machine, with the scrape configuration we ship."""
 
+import copy
 import json
 import time
 import urllib.error
@@ -12,6 +13,7 @@ import yaml
 from tests.cluster.harness import Cluster, Process, packages
 from tests.cluster.harness.settings import REPOSITORY
 
+from . import gateway
 from .scene import until
 
 SCRAPE_CONFIG: Final = REPOSITORY / "manifests" / "prometheus" / "scrape-config.yaml"
@@ -100,6 +102,7 @@ class Prometheus:
     def _configuration(self) -> dict[str, Any]:
         """Return our scrape configuration, which is for a Prometheus in the cluster, from here."""
         found: dict[str, Any] = yaml.safe_load(SCRAPE_CONFIG.read_text())
+        found["scrape_configs"].append(copy.deepcopy(gateway.SCRAPE_JOB))
         pki = self._cluster.control_plane.pki
         for job in found["scrape_configs"]:
             job |= {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"}

@@ -12,7 +12,7 @@ from tests.cluster.harness import ClusterError
 
 from gshare import names
 
-from .scene import Scene
+from .scene import Scene, is_ready
 from .workloads import Object
 
 _LOOK_S: Final = 0.5
@@ -69,6 +69,19 @@ class Course:
         if self._thread is not None:
             self._thread.join()
 
+    def look(self) -> Sight:
+        """Look once, and keep what was seen."""
+        selector = f"?labelSelector={quote(f'{names.LABEL_FUNCTION}={self.function}')}"
+        deployments = self.scene.api.items(self.scene.path("Deployment") + selector)
+        pods = self.scene.api.items(self.scene.path("Pod") + selector)
+        now = time.time()
+        wanted = {_name(each): int(each["spec"].get("replicas", 1)) for each in deployments}
+        ready = {_name(each): int(each["status"].get("readyReplicas", 0)) for each in deployments}
+        sight = Sight(now, wanted, ready)
+        self.sights.append(sight)
+        self._note_starts(pods, now)
+        return sight
+
     def between(self, since_s: float, until_s: float) -> list[Sight]:
         """Return what was seen in a span of time."""
         found = [sight for sight in self.sights if since_s <= sight.at_s <= until_s]
@@ -93,25 +106,15 @@ class Course:
     def _watch(self) -> None:
         while not self._is_over.wait(_LOOK_S):
             try:
-                self._look()
+                self.look()
             except ClusterError:
                 continue  # the API server is away: it is asked again
-
-    def _look(self) -> None:
-        selector = f"?labelSelector={quote(f'{names.LABEL_FUNCTION}={self.function}')}"
-        deployments = self.scene.api.items(self.scene.path("Deployment") + selector)
-        pods = self.scene.api.items(self.scene.path("Pod") + selector)
-        now = time.time()
-        wanted = {_name(each): int(each["spec"].get("replicas", 1)) for each in deployments}
-        ready = {_name(each): int(each["status"].get("readyReplicas", 0)) for each in deployments}
-        self.sights.append(Sight(now, wanted, ready))
-        self._note_starts(pods, now)
 
     def _note_starts(self, pods: list[Object], now: float) -> None:
         there = {str(pod["metadata"]["uid"]): pod for pod in pods}
         for uid, pod in there.items():
             start = self._starts.setdefault(uid, _Start(now))
-            if start.ready_s is None and _is_ready(pod):
+            if start.ready_s is None and is_ready(pod):
                 start.ready_s = now
         for uid, start in self._starts.items():
             if uid not in there and start.gone_s is None:
@@ -120,8 +123,3 @@ class Course:
 
 def _name(found: Object) -> str:
     return str(found["metadata"]["name"])
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

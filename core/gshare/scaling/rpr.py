@@ -12,10 +12,12 @@ running: 7 of 6x20, and for the 5.5 that are left the smallest above, one more 6
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from .values import Option, Shape
 
-_EPSILON = 1e-9
+_EPSILON: Final = 1e-9
+"""By which part a rate may be missed: three times 0.1 serve 0.3."""
 
 
 def counts(
@@ -25,19 +27,20 @@ def counts(
     by_shape = {option.shape: option for option in options}
     found = Counter({shape: running[shape] for shape in running if shape in by_shape})
     gap_rps = rate_rps - sum(by_shape[shape].throughput_rps * n for shape, n in found.items())
-    if gap_rps > _EPSILON:
+    slack_rps = _EPSILON * rate_rps
+    if gap_rps > slack_rps:
         _grow(found, options, gap_rps)
     else:
-        _shrink(found, by_shape, -gap_rps)
+        _shrink(found, by_shape, slack_rps - gap_rps)
     return +found
 
 
 def _grow(found: Counter[Shape], options: Sequence[Option], gap_rps: float) -> None:
     best = max(options, key=lambda option: (option.rpr, option.throughput_rps, option.shape))
-    bulk = math.floor(gap_rps / best.throughput_rps + _EPSILON)
+    bulk = math.floor(gap_rps / best.throughput_rps * (1 + _EPSILON))
     rest_rps = gap_rps - bulk * best.throughput_rps
     found[best.shape] += bulk
-    if rest_rps > _EPSILON:
+    if rest_rps > _EPSILON * gap_rps:
         enough = [option for option in options if option.throughput_rps > rest_rps]
         last = min(enough, key=lambda option: (option.throughput_rps, option.shape.area))
         found[last.shape] += 1
@@ -47,7 +50,7 @@ def _shrink(found: Counter[Shape], by_shape: Mapping[Shape, Option], surplus_rps
     for shape in sorted(found, key=lambda shape: (by_shape[shape].rpr, shape)):
         throughput_rps = by_shape[shape].throughput_rps
         while found[shape]:
-            if throughput_rps > surplus_rps + _EPSILON:
+            if throughput_rps > surplus_rps:
                 return
             found[shape] -= 1
             surplus_rps -= throughput_rps

@@ -1,8 +1,10 @@
+"""What shapes cost, and which counts of them each policy plans."""
+
 import pytest
+from tests.support.profiles import GIB, make_option, make_point, make_profile, resnet
 
 from gshare import scaling
 from gshare.scaling import NoShapeError, ScalingError, Shape, exact
-from tests.support.profiles import GIB, make_option, make_point, make_profile, resnet
 
 A, B, C = Shape(12, 100), Shape(12, 60), Shape(6, 20)
 

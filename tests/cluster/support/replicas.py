@@ -93,6 +93,7 @@ class Course:
         return [
             (start.seen_s - _LOOK_S, (start.ready_s or start.gone_s or time.time()) + _SETTLING_S)
             for start in self._starts.values()
+            if start.ready_s != start.seen_s
         ]
 
     def changes(self) -> Iterator[Sight]:

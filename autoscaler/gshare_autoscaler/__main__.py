@@ -12,6 +12,7 @@ from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer
 from gshare.scaling import ControllerSettings
 
+from . import doors
 from .service import Service
 from .settings import AutoscalerSettings, PrometheusSettings
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_process(parser, AutoscalerSettings())
     _add_prometheus(parser, PrometheusSettings())
     _add_scaling(parser, ControllerSettings())
+    doors.flags.add(parser)
     return parser
 
 
@@ -113,6 +115,7 @@ def _settings(options: argparse.Namespace) -> AutoscalerSettings:
     """Return what the flags say; ValueError where they make no sense."""
     return AutoscalerSettings(
         metrics=options.metrics,
+        doors=doors.flags.settings(options),
         kubeconfig=options.kubeconfig,
         prometheus=PrometheusSettings(
             url=options.prometheus,

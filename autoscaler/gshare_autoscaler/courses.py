@@ -1,11 +1,10 @@
 """What is known of each function from round to round: its rates, its last decision, its trouble.
 
 All of it can be lost. A controller begins with the rates that Prometheus still has of the
-scale-down window, so that a new process decides as the old one did. Where Prometheus has less,
-what runs is taken for what was needed: nothing shrinks before the window has been seen.
+scale-down window, so that a new process decides as the old one did. Where Prometheus has less, the
+controller lets nothing shrink until it has seen the window.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,8 +17,6 @@ from .prometheus import Prometheus
 
 _MOST_STEPS: Final = 1000
 """Of a range query; Prometheus refuses more than 11,000."""
-_NEARLY: Final = 0.98
-"""What runs is taken to be needed with this much to spare, so that rounding asks for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +60,10 @@ class Course:
         running = function.counts(lambda member: member.running)
         ready = function.counts(lambda member: member.ready)
         if self._of != (scaling.query.promql, settings):
-            rates = _assumed(rates, latest, function, scaling, settings) + rates
             self._controller = Controller(settings)
             self._of = (scaling.query.promql, settings)
-        known = [sample for sample in rates if sample.at_s < latest.at_s]
         decision = self._controller.decide(
-            latest.at_s, [*known, latest], running, ready, scaling.options
+            latest.at_s, [*rates, latest], running, ready, scaling.options
         )
         return Standing(function, decision, latest.at_s, None)
 
@@ -78,25 +73,3 @@ class Course:
         length_s = max(settings.scale_down_window_s, settings.trend_s)
         step_s = max(self.interval_s, length_s / _MOST_STEPS)
         return prometheus.history(scaling.query, length_s, step_s)
-
-
-def _assumed(
-    rates: Sequence[Sample],
-    latest: Sample,
-    function: Function,
-    scaling: Scaling,
-    settings: ControllerSettings,
-) -> list[Sample]:
-    """Return the rate that what runs is taken to be for, where the window was not seen whole.
-
-    It is dated before the trend, which it must not bend, and at most one window ago.
-    """
-    window_s, trend_s = settings.scale_down_window_s, settings.trend_s
-    at_s = latest.at_s - max(trend_s + 1.0, window_s / 2)
-    if at_s <= latest.at_s - window_s or (rates and rates[0].at_s <= at_s):
-        return []
-    running = function.counts(lambda member: member.running)
-    capacity_rps = sum(
-        option.throughput_rps * running.get(option.shape, 0) for option in scaling.options
-    )
-    return [Sample(at_s, _NEARLY * capacity_rps / settings.headroom)] if capacity_rps else []

@@ -15,6 +15,7 @@ from gshare.runtime.web import WebServer
 from . import metrics, web
 from .answers import Answers
 from .departures import Departures
+from .doors import Doors
 from .prometheus import Prometheus
 from .rounds import Partners, Rounds
 from .settings import AutoscalerSettings
@@ -42,9 +43,12 @@ class Service:
             self.watches.known_pods, self.watches.has_own_costs, Writer(api), settings.costs_s
         )
         registry = self.counts.registry
-        standings, trouble = self.rounds.standings, self.watches.trouble
-        registry.register(metrics.FunctionCollector(standings, trouble, self.watches.connected))
-        app = web.app(registry, trouble, standings, self.answers)
+        self.doors = Doors(settings.doors, api, self.answers, registry)
+        standings = self.rounds.standings
+        registry.register(
+            metrics.FunctionCollector(standings, self.watches.trouble, self.watches.connected)
+        )
+        app = web.app(registry, self.missing, standings, self.answers)
         self._public = WebServer(settings.metrics, app, settings.threads)
 
     @property
@@ -52,14 +56,33 @@ class Service:
         """Return where the metrics are."""
         return self._public.port
 
+    def missing(self) -> str:
+        """Say in one line what it is not ready for; empty where it is.
+
+        Once ready it stays so, whatever it loses sight of: it answers with what still stands, or
+        says why nothing does, while an APIService without a server would break discovery for
+        every client of the cluster.
+        """
+        if not self.answers.is_open:
+            return self.watches.trouble() or "gshare has not decided yet"
+        return "" if self.doors.is_serving else self.doors.trouble
+
     def start(self) -> None:
         """Listen, and begin to follow and to decide; GshareError where an address is taken."""
         self._public.start()
+        self.doors.start()
         for part in (self.watches, self.rounds, self._departures):
             part.start()
-        _log.info("event=serving metrics_port=%d", self.port)
+        _log.info("event=serving metrics_port=%d doors=%s", self.port, self.doors.ports)
 
     def stop(self) -> None:
         """End what is under way, and everything else."""
-        for part in (self._public, self.rounds, self._departures, self.watches, self._events):
+        for part in (
+            self.doors,
+            self._public,
+            self.rounds,
+            self._departures,
+            self.watches,
+            self._events,
+        ):
             part.stop()

@@ -9,6 +9,8 @@ from gshare import names
 from gshare.runtime.address import Address
 from gshare.scaling import ControllerSettings
 
+from .doors import DoorSettings
+
 _WINDOW: Final = re.compile(r"[1-9][0-9]*(ms|s|m|h)")
 
 
@@ -26,8 +28,8 @@ class PrometheusSettings:
     """For one query; below the interval of the rounds, or a round waits for the last."""
     stale_s: float = 60.0
     """How old a value may be. Clocks that differ by more count as stale data too."""
-    window: str = "1m"
-    """$window of the queries. Four scrapes or more: one may fail, and a rate needs two."""
+    window: str = "30s"
+    """$window of the queries. Four scrapes or more: one may fail, and a rate needs two of them."""
 
     def __post_init__(self) -> None:
         """Refuse a URL or a window that cannot be asked with, with ValueError."""
@@ -43,6 +45,8 @@ class AutoscalerSettings:
 
     metrics: Address = field(default=Address("0.0.0.0", names.PORT_AUTOSCALER_METRICS))  # noqa: S104 (for Prometheus)
     """Where /metrics, /healthz, /readyz and /v1/functions are."""
+    doors: DoorSettings = field(default_factory=DoorSettings)
+    """Who is answered, and where."""
     kubeconfig: Path | None = None
     """None: the pod's service account, else the default kubeconfig."""
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)

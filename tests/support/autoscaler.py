@@ -10,6 +10,7 @@ from typing import Any
 from gshare import names
 from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer
+from gshare_autoscaler.doors import DoorSettings
 from gshare_autoscaler.service import Service
 from gshare_autoscaler.settings import AutoscalerSettings, PrometheusSettings
 
@@ -18,7 +19,9 @@ from .fake_prometheus import FakePrometheus
 
 GIB = 2**30
 LOOPBACK = Address("127.0.0.1", 0)
-SETTINGS = AutoscalerSettings(metrics=LOOPBACK, interval_s=0.05, costs_s=0.05)
+SETTINGS = AutoscalerSettings(
+    metrics=LOOPBACK, doors=DoorSettings(api=None, keda=None), interval_s=0.05, costs_s=0.05
+)
 RESNET = {(6, 20): 13.5, (12, 40): 35.0, (24, 40): 37.5, (24, 100): 75.0}
 """Throughput by SM and quota, as the paper has it."""
 

@@ -186,7 +186,10 @@ def _member(deployment: Deployment, target: Target, about: About) -> Member:
         container = workload.gpu_container(whole.at("spec", "template", "spec"))
         if container is None:
             containers = whole.at("spec", "template", "spec", "containers")
-            containers.refuse(f"no limits name {names.RESOURCE_SM} and {names.RESOURCE_QUOTA}")
+            limits = [each.at("resources", "limits") for each in containers.elements()]
+            (limits or [containers])[0].refuse(
+                f"must name {names.RESOURCE_SM} and {names.RESOURCE_QUOTA}"
+            )
         asked = workload.read(whole, container)
     except InputError as error:
         raise TroubleError(Reason.BAD_SHAPE, _one_line(error)) from error

@@ -21,6 +21,7 @@ from . import (
     gpu_options,
     observing,
     output,
+    planning,
     profiling,
     render,
     run,
@@ -138,6 +139,7 @@ observing.register(app)
 app.command("convert")(converting.convert_command)
 app.command("defrag")(defragging.defrag_command)
 app.command("demo")(demo.demo)
+app.command("plan")(planning.plan_command)
 app.command("profile")(profiling.profile_command)
 app.command("render")(render.render_command)
 app.command("version")(observing.version_command)

@@ -16,7 +16,7 @@ def refuse(option: str, value: object, problem: str) -> InputError:
 
 def shapes(texts: Sequence[str]) -> tuple[Shape, ...]:
     """Return the shapes that `--shape` names, each once, such as 12x40: SM by quota."""
-    found = tuple(_shape(text) for text in texts)
+    found = tuple(shape("--shape", text) for text in texts)
     for index, each in enumerate(found):
         if each in found[:index]:
             raise refuse("--shape", str(each), "stands twice: a shape has one Deployment")
@@ -88,10 +88,11 @@ def check(aim: Aim, *, has_profile: bool) -> None:
         raise refuse("--profile", "", "is missing: shapes for a rate come from one")
 
 
-def _shape(text: str) -> Shape:
+def shape(option: str, text: str) -> Shape:
+    """Return the shape that an option names, such as 12x40: SM by quota."""
     sm, _, quota = text.partition("x")
     try:
         return Shape(int(sm), int(quota))
     except ValueError as error:
         problem = "must be SM x quota in whole percents, such as 12x40"
-        raise refuse("--shape", text, problem) from error
+        raise refuse(option, text, problem) from error

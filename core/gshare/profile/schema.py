@@ -65,7 +65,19 @@ def write(profile: Profile) -> str:
         {"sm": each.sm_percent, "quota": each.quota_percent, "reason": each.reason}
         for each in profile.failed
     ]
-    return json.dumps(entry, indent=1) + "\n"
+    return _text(entry)
+
+
+def _text(entry: dict[str, object]) -> str:
+    """Return the JSON of `entry`, each field and each element of a list on its own line."""
+    lines = [f" {json.dumps(name)}: {_value_text(value)}" for name, value in entry.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _value_text(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[\n  " + ",\n  ".join(json.dumps(each) for each in value) + "\n ]"
 
 
 def _parsed(text: str, where: str) -> object:

@@ -3,7 +3,7 @@
 from .controller import Controller, ControllerSettings
 from .options import Judgement, judge, options, shapes_of
 from .policies import EXACT, POLICIES, RPR, plan
-from .sizing import Sizing, limits
+from .sizing import Sizing, limits, requests
 from .values import Decision, NoShapeError, Option, Plan, Sample, ScalingError, Shape
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "limits",
     "options",
     "plan",
+    "requests",
     "shapes_of",
 ]

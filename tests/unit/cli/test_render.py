@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from tests.support.manifests import container, deployment, service, text
-from tests.support.scaling_profiles import profile
+from tests.support.profiles import resnet as profile
 from typer.testing import CliRunner
 
 from gshare import names
@@ -56,7 +56,7 @@ def test_render_prints_objects_and_says_what_it_chose(files):
     ]
     assert "gshare: resnet-s12-q" in result.stderr
     assert "GPUs on average over these rates" in result.stderr
-    assert "may use 1Gi of GPU memory, and used 1.4Gi when they were profiled" in result.stderr
+    assert "may use 1Gi of GPU memory, and used 1.5Gi when they were profiled" in result.stderr
 
 
 def test_render_needs_no_profile_for_shapes_that_are_named(files):

@@ -1,13 +1,9 @@
 """A profile made of trials, its ConfigMap, and how it compares with another. Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-import yaml
-
-from gshare import names
+from gshare import rendering
 from gshare.errors import GshareError
 from gshare.profile import (
     FailedPoint,
@@ -17,14 +13,10 @@ from gshare.profile import (
     ProfiledGpu,
     estimate,
     law_of,
-    write,
 )
 
 from .journal import Trial
 from .trial import Measured
-
-_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
-_LONGEST_NAME: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +90,7 @@ def _rounded(value: float | None) -> float | None:
 
 def config_map(profile: Profile, namespace: str | None) -> str:
     """Return the ConfigMap that the autoscaler reads, as YAML."""
-    plain = _NOT_IN_NAMES.sub("-", f"{profile.function}-{profile.gpu.model}-profile".lower())
-    metadata: dict[str, object] = {"name": plain[:_LONGEST_NAME].strip("-")}
-    if namespace is not None:
-        metadata["namespace"] = namespace
-    metadata["labels"] = {names.LABEL_FUNCTION: profile.function, names.LABEL_PROFILE: "true"}
-    body = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata,
-        "data": {names.KEY_PROFILE: write(profile)},
-    }
-    return yaml.safe_dump(body, sort_keys=False)
+    return rendering.write([rendering.config_map(profile, namespace or "")])
 
 
 @dataclass(frozen=True, slots=True)

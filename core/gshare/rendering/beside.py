@@ -1,6 +1,7 @@
 """Writes what stands beside a function's Deployments: its Service and its profile's ConfigMap."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from gshare import names, profile
 from gshare.profile import Profile
@@ -8,6 +9,9 @@ from gshare.workload.fields import Field
 
 from .plain import Object
 from .template import Template
+
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
+_LONGEST_NAME: Final = 63
 
 
 def service(template: Template) -> Object | None:
@@ -32,9 +36,13 @@ def service(template: Template) -> Object | None:
     }
 
 
-def config_map(found: Profile, function: str, namespace: str = "") -> Object:
-    """Return the ConfigMap in which the autoscaler finds the profile of `function`."""
-    metadata = _metadata(f"{function}-profile", namespace, function)
+def config_map(found: Profile, namespace: str = "") -> Object:
+    """Return the ConfigMap in which the autoscaler finds the profile of a function.
+
+    It has one name for a function on one model of GPU, so that it replaces an older one.
+    """
+    plain = _NOT_IN_NAMES.sub("-", f"{found.function}-{found.gpu.model}-profile".lower())
+    metadata = _metadata(plain[:_LONGEST_NAME].strip("-"), namespace, found.function)
     metadata["labels"][names.LABEL_PROFILE] = "true"
     return {
         "apiVersion": "v1",

@@ -175,7 +175,7 @@ def _objects(
     service = beside.service(template)
     return (
         *template.others,
-        *([beside.config_map(profile, template.function, template.namespace)] if profile else []),
+        *([beside.config_map(profile, template.namespace)] if profile else []),
         *([service] if service else []),
         *(each.deployment for each in written),
         *(autoscaler(each) for each in written),

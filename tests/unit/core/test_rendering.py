@@ -212,6 +212,7 @@ def test_the_profile_goes_along_where_the_autoscaler_finds_it():
 
     (written,) = objects(rendered(found=found), "ConfigMap")
 
+    assert written["metadata"]["name"] == "resnet-v100-profile"
     assert written["metadata"]["labels"] == {
         "gshare.io/function": "resnet",
         "gshare.io/profile": "true",

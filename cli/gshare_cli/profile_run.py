@@ -103,9 +103,7 @@ def _write(made: Profile, plan: ProfilePlan, conditions: Mapping[str, object]) -
 
     folder = plan.output
     write_atomically(folder / PROFILE, write(made))
-    namespace = plan.said.field.at("metadata", "namespace")
-    text = None if namespace.is_absent else namespace.text()
-    write_atomically(folder / CONFIG_MAP, result.config_map(made, text))
+    write_atomically(folder / CONFIG_MAP, result.config_map(made, plan.said.namespace))
     drawings = {
         name: file.read_text(encoding="utf-8") for name, file in plots.draw(made, folder).items()
     }

@@ -29,6 +29,12 @@ class Said:
         """Return the Deployment with its path, for messages."""
         return Field(self.function.source, self.function.kind_and_name, self.body)
 
+    @property
+    def namespace(self) -> str | None:
+        """Return the namespace that is written, if any."""
+        written = self.field.at("metadata", "namespace")
+        return None if written.is_absent else written.text()
+
     def annotation(self, name: str) -> Field:
         """Return one annotation of the Deployment, which may be absent."""
         return self.field.at("metadata", "annotations", name)
@@ -60,8 +66,9 @@ def choose(file: Path, workload: Workload, name: str | None) -> Said:
         raise InputError(str(file), "function", known, "is more than one: choose by --function")
     function = found[0]
     if not function.container.ports:
-        problem = "is missing: where would the requests of a trial go?"
-        raise InputError(str(file), f"{function.kind_and_name} containerPort", None, problem)
+        field = f"{function.kind_and_name} container {function.container.name} ports"
+        problem = "declares none: where would the requests of a trial go?"
+        raise InputError(str(file), field, [], problem)
     bodies = _deployments(file)
     key = (function.namespace, function.name)
     return Said(function, file.resolve().parent, bodies[key])

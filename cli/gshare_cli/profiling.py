@@ -12,14 +12,16 @@ from rich.console import Console
 from gshare import units
 from gshare.errors import InputError
 from gshare.profile import Profile
+from gshare.runtime.kube import ApiServer
 from gshare_profiler import request as requests
 from gshare_profiler.campaign import Campaign
 from gshare_profiler.design import Adaptive, Design, Grid
 from gshare_profiler.request import Request
 from gshare_profiler.settings import USERS, Arrivals, TrialSettings
 
-from . import gpu_options, output, profile_run, profile_subject, up
+from . import gpu_options, observing, output, profile_cluster, profile_run, profile_subject, up
 from .gpus import GpuSettings
+from .profile_cluster import LOAD_IMAGE, ClusterSettings
 from .profile_local import LocalSite
 from .profile_run import ProfilePlan
 from .profile_subject import Said
@@ -76,6 +78,14 @@ ReadyTimeout = Annotated[
     float, typer.Option(metavar="S", help="A replica must be ready after this long.")
 ]
 
+GpuModel = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="With --cluster: which of several models of GPU."),
+]
+LoadImage = Annotated[
+    str, typer.Option(metavar="IMAGE", help="With --cluster: what the load runs in.")
+]
+
 
 def profile_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     file: File,
@@ -95,6 +105,11 @@ def profile_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     window_ms: gpu_options.WindowMs = 40,
     local: Local = False,  # noqa: FBT002
     cluster: OnCluster = False,  # noqa: FBT002
+    gpu_model: GpuModel = None,
+    load_image: LoadImage = LOAD_IMAGE,
+    namespace: observing.Namespace = None,
+    kubeconfig: observing.Kubeconfig = None,
+    kube_context: observing.Context = None,
 ) -> None:
     """Measure what one replica of a function does at each shape: throughput, latency, memory.
 
@@ -114,7 +129,18 @@ def profile_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     )
     chosen = GpuSettings(simulated or None, None, profile, time_scale)
     settings = gpu_options.settings(chosen, window_ms)
-    asyncio.run(_interruptible(_on_machine(plan, settings, ready_timeout, Console()), plan))
+    if not cluster:
+        asyncio.run(_interruptible(_on_machine(plan, settings, ready_timeout, Console()), plan))
+        return
+    api = ApiServer.connect(kubeconfig, kube_context)
+    where = ClusterSettings(
+        namespace or said.namespace or api.namespace,
+        load_image,
+        gpu_model,
+        time_scale,
+        ready_timeout,
+    )
+    asyncio.run(_interruptible(_on_cluster(plan, api, where, Console()), plan))
 
 
 def _campaign(said: Said, grid: str, request: str | None, users: int, arrivals: str) -> Campaign:
@@ -162,6 +188,13 @@ async def _on_machine(
 ) -> Profile:
     site = await LocalSite.open(plan.said.function, settings, ready_timeout_s)
     return await profile_run.profile(plan, site, {"window_ms": site.window_ms}, console)
+
+
+async def _on_cluster(
+    plan: ProfilePlan, api: ApiServer, settings: ClusterSettings, console: Console
+) -> Profile:
+    site = profile_cluster.ClusterSite.open(api, plan.said, settings)
+    return await profile_run.profile(plan, site, {"namespace": settings.namespace}, console)
 
 
 async def _interruptible(work: Awaitable[Profile], plan: ProfilePlan) -> None:

@@ -20,11 +20,13 @@ Worked example. Three replicas A of 35 req/s are Ready, the demand is 100 and tw
 cheaper: wanted are B 2 and, until those are Ready, A 3. Once one B is Ready, A 2; with both, A 0.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .demand import Demand, Outlook
+from .exact import START
 from .policies import EXACT, plan
 from .values import Decision, Option, Plan, Sample, ScalingError, Shape
 
@@ -49,11 +51,21 @@ class ControllerSettings:
 
     def __post_init__(self) -> None:
         """Refuse a headroom below 1 and negative times, with ValueError."""
-        if self.headroom < 1:
+        if not 1 <= self.headroom < math.inf:
             raise ValueError(f"headroom {self.headroom}: must be 1 or more")
         for name in ("lead_s", "trend_s", "scale_down_window_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)}: must be 0 or more")
+
+    @property
+    def start(self) -> float:
+        """Return by which part of its cost a replica counts dearer that has to start.
+
+        It is paid for `lead_s` before it is of use, and what it is of use for lasts about the
+        window: 0.09 by default, 1 without a window.
+        """
+        whole_s = self.lead_s + self.scale_down_window_s
+        return self.lead_s / whole_s if whole_s else START
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,7 @@ class Controller:
             raise ScalingError("the offered rate was never told")
         planned_rps = self.settings.headroom * outlook.held_rps
         scene = _Scene(running, ready, options)
-        found = plan(self.settings.policy, options, planned_rps, running)
+        found = plan(self.settings.policy, options, planned_rps, running, start=self.settings.start)
         held = _held(scene, found, planned_rps)
         kept = {} if outlook.is_known else _kept(scene, found, held)
         capacity_rps = scene.capacity_rps()

@@ -7,9 +7,9 @@ options whose cheapest request costs e cannot cost less than R * e, and each rep
 one adds what it costs beyond its requests at e: so pairs and counts that cannot beat the best mix
 so far are not tried. Throughputs are never rounded, as a table over the rate would have to.
 
-What is minimised is the cost, with every replica that does not run yet counted as `START` dearer:
-a swap has to be worth its starts. Of equal mixes the one with the fewest starts is taken, then the
-fewest replicas.
+What is minimised is the cost, with every replica that does not run yet counted dearer by the part
+`start`: a swap has to be worth its starts. Of equal mixes the one with the fewest starts is taken,
+then the fewest replicas.
 
 Invariant. With nothing running, no mix of one or two options costs less. From any start, the mix
 costs no more than the one of `rpr`, if that has at most two shapes: where rpr shrinks it starts
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from .values import Option, Shape
 
 START: Final = 0.1
-"""By which part of its cost a replica that does not run yet counts dearer."""
+"""By which part of its cost a replica that does not run yet counts dearer, where nobody says."""
 
 MOST: Final = 20_000
 """So many counts of one shape are tried; a mix that needs more is within 1 / `MOST` of the best."""
@@ -47,12 +47,15 @@ _Numbers = NDArray[np.float64]
 
 
 def counts(
-    options: Sequence[Option], rate_rps: float, running: Mapping[Shape, int]
+    options: Sequence[Option],
+    rate_rps: float,
+    running: Mapping[Shape, int],
+    start: float = START,
 ) -> Counter[Shape]:
     """Return the counts of the cheapest mix for `rate_rps`, given what runs."""
     if not rate_rps:
         return Counter()
-    search = _Search(rate_rps * (1 - _EPSILON), running)
+    search = _Search(rate_rps * (1 - _EPSILON), running, start)
     for pair in _pairs(pruned(options, running)):
         search.look_at(*pair)
     return +search.best
@@ -91,6 +94,7 @@ class _Search:
 
     rate_rps: float
     running: Mapping[Shape, int]
+    start: float
     best: Counter[Shape] = field(default_factory=Counter)
     key: tuple[float, float, float] = (math.inf, 0, 0)
 
@@ -127,7 +131,7 @@ class _Search:
         first_starts = np.maximum(0, firsts - self.running.get(first.shape, 0))
         second_starts = np.maximum(0, seconds - self.running.get(second.shape, 0))
         cost = firsts * first.cost + seconds * second.cost
-        worth = cost + START * (first_starts * first.cost + second_starts * second.cost)
+        worth = cost + self.start * (first_starts * first.cost + second_starts * second.cost)
         return worth.round(_DIGITS), first_starts + second_starts, firsts + seconds
 
 

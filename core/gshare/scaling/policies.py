@@ -12,8 +12,8 @@ from .values import Option, Plan, ScalingError, Shape
 EXACT: Final = "exact"
 RPR: Final = "rpr"
 
-Policy = Callable[[Sequence[Option], float, Mapping[Shape, int]], Counter[Shape]]
-"""Counts for a rate, given what runs."""
+Policy = Callable[[Sequence[Option], float, Mapping[Shape, int], float], Counter[Shape]]
+"""Counts for a rate, given what runs and how much dearer a replica counts that has to start."""
 
 POLICIES: Final[Mapping[str, Policy]] = MappingProxyType({EXACT: exact.counts, RPR: rpr.counts})
 """Every policy there is, by the name that `--policy` and the annotation give."""
@@ -24,11 +24,14 @@ def plan(
     options: Sequence[Option],
     rate_rps: float,
     running: Mapping[Shape, int] | None = None,
+    *,
+    start: float = exact.START,
 ) -> Plan:
     """Return how many replicas of which shape serve `rate_rps`, given those that run.
 
-    Shapes that run but are not among `options` are not counted and not wanted. ScalingError for
-    an unknown policy, a rate that is no rate, and a rate with no options.
+    A replica that does not run yet counts dearer by the part `start` of its cost. Shapes that run
+    but are not among `options` are not counted and not wanted. ScalingError for an unknown policy,
+    a rate that is no rate, and a rate with no options.
     """
     if policy not in POLICIES:
         raise ScalingError(f"policy {policy!r}: must be one of {', '.join(POLICIES)}")
@@ -36,7 +39,7 @@ def plan(
         raise ScalingError(f"rate {rate_rps}: must be 0 or more requests per second")
     if not options and rate_rps:
         raise ScalingError(f"rate {rate_rps:g}: there is no shape to serve it with")
-    return plan_of(POLICIES[policy](options, rate_rps, running or {}), options, rate_rps)
+    return plan_of(POLICIES[policy](options, rate_rps, running or {}, start), options, rate_rps)
 
 
 def plan_of(counts: Mapping[Shape, int], options: Sequence[Option], rate_rps: float) -> Plan:

@@ -21,7 +21,10 @@ _EPSILON: Final = 1e-9
 
 
 def counts(
-    options: Sequence[Option], rate_rps: float, running: Mapping[Shape, int]
+    options: Sequence[Option],
+    rate_rps: float,
+    running: Mapping[Shape, int],
+    start: float = 0.0,  # noqa: ARG001 (it never swaps, so it need not weigh starts)
 ) -> Counter[Shape]:
     """Return the counts that the heuristic wants, starting from what runs."""
     by_shape = {option.shape: option for option in options}

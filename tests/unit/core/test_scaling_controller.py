@@ -206,6 +206,21 @@ def test_known_samples_may_come_again_and_in_any_order():
     assert wanted(decision) == {B: 2}
 
 
+def test_a_start_counts_by_how_long_it_takes_and_what_it_is_of_use_for():
+    assert ControllerSettings(lead_s=30.0, scale_down_window_s=300.0).start == pytest.approx(1 / 11)
+    assert ControllerSettings(lead_s=30.0, scale_down_window_s=0.0).start == 1
+    assert ControllerSettings(lead_s=0.0, scale_down_window_s=0.0).start == pytest.approx(0.1)
+
+
+def test_where_starts_count_much_fewer_shapes_are_swapped():
+    # Two of B cost 0.144, three of A 0.18: a quarter more, and B would have to start.
+    slow = make_controller(lead_s=30.0, scale_down_window_s=30.0)
+    quick = make_controller(lead_s=1.0, scale_down_window_s=30.0)
+
+    assert decide(slow, 30.0, constant(100.0, 0, 30), {A: 3}).plan.counts == {A: 3}
+    assert decide(quick, 30.0, constant(100.0, 0, 30), {A: 3}).plan.counts == {B: 2}
+
+
 def test_a_controller_that_was_told_nothing_cannot_decide():
     with pytest.raises(ScalingError, match="the offered rate was never told"):
         decide(make_controller(), 0.0, [])

@@ -208,9 +208,7 @@ def _trend(found: Field) -> Trend:
 
 
 def _boolean(found: Field) -> bool:
-    if found.value not in (None, True, False) or isinstance(found.value, int | float) is (
-        not isinstance(found.value, bool)
-    ):
+    if found.value is not None and not isinstance(found.value, bool):
         found.refuse("must be true or false")
     return bool(found.value)
 

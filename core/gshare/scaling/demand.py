@@ -14,12 +14,17 @@ import math
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from .values import Sample
 
 GAP_S: Final = 60.0
-"""Samples further apart than this do not connect: what was offered between them is not known."""
+"""Samples further apart than this, and than `_USUAL_GAPS` of the usual distance, do not connect:
+what was offered between them is not known."""
+
+_USUAL_GAPS: Final = 3
 
 MOST_GROWTH: Final = 2.0
 """A forecast is at most so many times the rate."""
@@ -60,7 +65,7 @@ class Demand:
             if sample.at_s not in known:
                 known.add(sample.at_s)
                 insort(self._samples, sample, key=lambda each: each.at_s)
-        oldest_s = now_s - max(self.window_s, self.trend_s) - GAP_S
+        oldest_s = now_s - max(self.window_s, self.trend_s) - self._gap_s()
         self._samples = [each for each in self._samples if each.at_s >= oldest_s]
         return self._outlook(now_s) if self._samples else None
 
@@ -88,12 +93,16 @@ class Demand:
         return max(newest.rate_rps, min(grown, MOST_GROWTH * newest.rate_rps))
 
     def _known_s(self, now_s: float) -> float:
-        since_s = now_s
+        since_s, gap_s = now_s, self._gap_s()
         for sample in reversed(self._samples):
-            if since_s - sample.at_s > GAP_S:
+            if since_s - sample.at_s > gap_s:
                 break
             since_s = sample.at_s
         return now_s - since_s
+
+    def _gap_s(self) -> float:
+        distances = [after.at_s - before.at_s for before, after in pairwise(self._samples)]
+        return max(GAP_S, _USUAL_GAPS * median(distances)) if distances else GAP_S
 
 
 def least_slope(samples: Sequence[Sample]) -> float:

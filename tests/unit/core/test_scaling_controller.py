@@ -195,6 +195,15 @@ def test_after_a_gap_in_the_rates_nothing_shrinks_for_a_window():
     assert known.wanted == {A: 1, B: 0}
 
 
+def test_a_slow_pace_of_samples_is_no_gap():
+    controller = make_controller(scale_down_window_s=600.0)
+
+    decision = decide(controller, 720.0, constant(10.0, 0, 720, step_s=120), {B: 2})
+
+    assert wanted(decision)[A] == 1
+    assert decision.wanted[B] == 1  # held until A is Ready, no more
+
+
 def test_known_samples_may_come_again_and_in_any_order():
     controller = make_controller(scale_down_window_s=60.0)
     rates = constant(100.0, 0, 60)

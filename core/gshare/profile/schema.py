@@ -17,8 +17,8 @@
 Fields that this version does not know are ignored; another version is refused.
 """
 
+import functools
 import json
-import math
 from collections.abc import Callable
 from typing import Final, NoReturn, TypeVar
 
@@ -29,6 +29,7 @@ from .law import Law, Trend
 from .values import FailedPoint, Latency, Point, Profile, ProfiledGpu, ProfileError, is_slower
 
 VERSION: Final = 1
+_LARGEST: Final = 2.0**63
 _T = TypeVar("_T")
 
 
@@ -101,7 +102,7 @@ def _profile(found: Field) -> Profile:
         version.refuse(f"must be {VERSION}, the version of profiles that this gshare reads")
     slo = found.child("slo_ms")
     law = found.child("law")
-    return found_as(
+    return _built(
         found,
         lambda: Profile(
             found.child("function").name(),
@@ -116,7 +117,7 @@ def _profile(found: Field) -> Profile:
     )
 
 
-def found_as(found: Field, build: Callable[[], _T]) -> _T:
+def _built(found: Field, build: Callable[[], _T]) -> _T:
     """Return what `build` makes; its ValueError refuses `found`."""
     try:
         return build()
@@ -140,7 +141,7 @@ def _points(found: Field) -> tuple[Point, ...]:
         found.refuse("must hold one point or more")
     points: list[tuple[Field, Point]] = []
     for element in elements:
-        point = found_as(element, lambda element=element: _point(element))  # type: ignore[misc]
+        point = _built(element, functools.partial(_point, element))
         for _, other in points:
             _check_pair(element, point, other)
         points.append((element, point))
@@ -176,7 +177,7 @@ def _latency(found: Field) -> Latency:
     if found.is_absent:
         found.refuse("is missing")
     percentiles = [found.child(name).read(_positive) for name in ("p50", "p95", "p99")]
-    return found_as(found, lambda: Latency(*percentiles))
+    return _built(found, lambda: Latency(*percentiles))
 
 
 def _failed(found: Field) -> FailedPoint:
@@ -216,8 +217,10 @@ def _boolean(found: Field) -> bool:
 def _number(value: object) -> float:
     if value is None:
         raise ValueError("is missing")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("must be a number, not in quotes")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, not in quotes")  # noqa: TRY004 (one error for callers)
+    if not -_LARGEST <= value <= _LARGEST:
+        raise ValueError("must be a number that is not that large")
     return float(value)
 
 

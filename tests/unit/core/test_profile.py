@@ -94,6 +94,8 @@ WRONG = [
     (["points", 1, "quota"], 0.4, "profile points[1].quota: 0.4: must be a whole percent"),
     (["points", 1, "throughput"], None, "profile points[1].throughput: nothing: is missing"),
     (["points", 1, "throughput"], -35, "profile points[1].throughput: -35: must be above 0"),
+    (["points", 1, "throughput"], 10**400, "must be a number that is not that large"),
+    (["points", 1, "throughput"], 1e300, "1e+300: must be a number that is not that large"),
     (["points", 1, "latency_ms"], None, "profile points[1].latency_ms: nothing: is missing"),
     (["points", 1, "latency_ms", "p99"], None, "latency_ms.p99: nothing: is missing"),
     (["points", 1, "latency_ms", "p99"], -1, "latency_ms.p99: -1: must be above 0"),

@@ -9,6 +9,7 @@ the same everywhere.
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from gshare.runtime.report import Report
 
 from . import bars, cases, figure, tables, traces
 from .replay import Row, Run
+from .service import BALANCERS, FIRST_FREE
 from .traces import Scale, Trace
 from .ways import HEADROOM
 from .world import START_S
@@ -58,18 +60,20 @@ def measured(arguments: argparse.Namespace) -> list[Row]:
     slo_ms = arguments.slo_ms or found.slo_ms
     if slo_ms is None:
         raise InputError(str(arguments.profile), "slo_ms", None, "is missing: give --slo-ms")
-    makers = [traces.paper]
+    makers: list[Callable[[], Trace]] = [traces.paper]
     if arguments.azure.exists():
         seconds = _QUICK_S if arguments.quick else None
         scales = [Scale(arguments.rps, spread, seconds) for spread in _SPREADS_S]
         makers += [partial(traces.azure, arguments.azure, scale) for scale in scales]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        jobs = [pool.submit(_rows, maker, found, slo_ms) for maker in makers]
+        jobs = [pool.submit(_rows, maker, found, slo_ms, arguments.balancer) for maker in makers]
         return [row for job in jobs for row in job.result()]
 
 
-def _rows(maker: partial[Trace], found: profile.Profile, slo_ms: float) -> list[Row]:
-    return cases.rows(Run(maker(), found, slo_ms))
+def _rows(
+    maker: Callable[[], Trace], found: profile.Profile, slo_ms: float, balancer: str
+) -> list[Row]:
+    return cases.rows(Run(maker(), found, slo_ms, balancer))
 
 
 def _conditions(arguments: argparse.Namespace) -> dict[str, object]:
@@ -78,7 +82,7 @@ def _conditions(arguments: argparse.Namespace) -> dict[str, object]:
         "azure_mean_rps": arguments.rps,
         "pod_start_s": START_S,
         "headroom": HEADROOM,
-        "balancer": "each request to the replica that is free first",
+        "balancer": arguments.balancer,
     }
 
 
@@ -89,6 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rps", type=float, default=300.0, help="Azure's mean rate")
     parser.add_argument("--profile", type=Path, default=_PROFILE, help="of the function")
     parser.add_argument("--slo-ms", type=float, help="default: the profile's")
+    parser.add_argument("--balancer", choices=BALANCERS, default=FIRST_FREE)
     parser.add_argument("--quick", action="store_true", help="a quarter of an hour of Azure's")
     parser.add_argument("--figure", type=Path, help="folder for scaling.png and scaling.svg")
     return parser.parse_args()

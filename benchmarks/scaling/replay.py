@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gshare.profile import Profile
 from gshare.scaling import Sample
 
+from .service import FIRST_FREE
 from .traces import Trace
 from .ways import Seen, Way
 from .world import World
@@ -24,6 +25,7 @@ class Run:
     trace: Trace
     profile: Profile
     slo_ms: float
+    balancer: str = FIRST_FREE
 
 
 def replay(run: Run, way: Way) -> Row:
@@ -31,6 +33,7 @@ def replay(run: Run, way: Way) -> Row:
     trace = run.trace
     options = {option.shape: option for option in way.options}
     world = World(run.profile, options, run.slo_ms, trace.pace.warm_up_s, trace.duration_s)
+    world.service.balancer = run.balancer
     _start(world, trace, way)
     before = (0, 0)
     for step in range(1, int(trace.duration_s / trace.pace.interval_s)):

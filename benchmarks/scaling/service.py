@@ -1,17 +1,23 @@
-"""Replicas that serve requests one at a time, behind a balancer that gives each to the first free.
+"""Replicas that serve requests one at a time, behind a balancer of one of two kinds.
 
-A request waits until a replica is free, and then takes what the profile says of an unqueued one.
-A replica serves `throughput` requests a second. One that is not ready yet is free from when it is;
-one that leaves serves what it was given. Requests that come while there is no replica wait for one.
+`FIRST_FREE` gives each request to the replica that is free first, as balancers that count what is
+outstanding nearly do; `RANDOM` to any that is ready, as kube-proxy does. A request waits until its
+replica is free, and then takes what the profile says of an unqueued one. A replica serves
+`throughput` requests a second; what it could borrow above its quota is left out. One that is not
+ready yet is free from when it is; one that leaves serves what it was given. Requests that come
+while there is no replica wait for one.
 """
 
 import heapq
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, Self
 
+FIRST_FREE: Final = "first-free"
+RANDOM: Final = "random"
+BALANCERS: Final = (FIRST_FREE, RANDOM)
 _DRAWS: Final = 1 << 12
 
 
@@ -23,7 +29,9 @@ class Kind:
     slack_s: Sequence[float]
 
     @classmethod
-    def of(cls, throughput_rps: float, latency_ms: tuple[float, float, float], slo_ms: float):  # noqa: ANN206 (its own type)
+    def of(
+        cls, throughput_rps: float, latency_ms: tuple[float, float, float], slo_ms: float
+    ) -> Self:
         """Return how a replica serves, from its throughput and p50, p95 and p99 unqueued."""
         service_s = 1 / throughput_rps
         found = _latencies(service_s * 1000, latency_ms)
@@ -36,15 +44,18 @@ class Kind:
 class Service:
     """The replicas, when each is free, and how many requests were served and were too slow."""
 
+    balancer: str = FIRST_FREE
     requests: int = 0
     too_slow: int = 0
+    _draw: random.Random = field(default_factory=lambda: random.Random(3))  # noqa: S311
     _free: list[tuple[float, int]] = field(default_factory=list)
     _kinds: dict[int, Kind] = field(default_factory=dict)
+    _ready: dict[int, float] = field(default_factory=dict)
     _waiting: list[float] = field(default_factory=list)
 
     def add(self, key: int, kind: Kind, ready_s: float) -> None:
         """Add a replica that is ready at `ready_s`."""
-        self._kinds[key] = kind
+        self._kinds[key], self._ready[key] = kind, ready_s
         heapq.heappush(self._free, (ready_s, key))
         waiting, self._waiting = self._waiting, []
         self.offer(waiting)
@@ -54,21 +65,46 @@ class Service:
         at = next(index for index, (_, each) in enumerate(self._free) if each == key)
         free, _ = self._free.pop(at)
         heapq.heapify(self._free)
-        del self._kinds[key]
+        del self._kinds[key], self._ready[key]
         return free
 
-    def offer(self, arrivals_s: Iterable[float]) -> None:
-        """Give each request, in the order of arrival, to the replica that is free first."""
-        free, kinds, number = self._free, self._kinds, self.requests
-        if not free:
+    def offer(self, arrivals_s: Sequence[float]) -> None:
+        """Let requests arrive, in order, at times that no replica comes or goes between."""
+        if not self._free:
             self._waiting.extend(arrivals_s)
+        elif not arrivals_s:
             return
+        elif self.balancer == RANDOM:
+            self._offer_at_random(arrivals_s)
+        else:
+            self._offer_first_free(arrivals_s)
+
+    def _offer_first_free(self, arrivals_s: Sequence[float]) -> None:
+        free, kinds, number = self._free, self._kinds, self.requests
         too_slow = 0
         for now in arrivals_s:
             since, key = free[0]
             kind = kinds[key]
             begin = max(since, now)
             heapq.heapreplace(free, (begin + kind.service_s, key))
+            too_slow += begin - now > kind.slack_s[number % _DRAWS]
+            number += 1
+        self.requests = number
+        self.too_slow += too_slow
+
+    def _offer_at_random(self, arrivals_s: Sequence[float]) -> None:
+        """Give each to any replica that was ready at the first, else to the one that will be."""
+        free, kinds, number = self._free, self._kinds, self.requests
+        at = [index for index, (_, key) in enumerate(free) if self._ready[key] <= arrivals_s[0]]
+        chosen = at or [free.index(min(free))]
+        too_slow = 0
+        for now, place in zip(
+            arrivals_s, self._draw.choices(chosen, k=len(arrivals_s)), strict=True
+        ):
+            since, key = free[place]
+            kind = kinds[key]
+            begin = max(since, now)
+            free[place] = (begin + kind.service_s, key)
             too_slow += begin - now > kind.slack_s[number % _DRAWS]
             number += 1
         self.requests = number

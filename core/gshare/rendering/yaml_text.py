@@ -37,6 +37,7 @@ _Writer.add_representer(str, _text)
 
 def write(objects: Iterable[Object]) -> str:
     """Return `objects` as the documents of one YAML file, keys in the order given."""
-    return yaml.dump_all(
+    text: str = yaml.dump_all(
         list(objects), Dumper=_Writer, sort_keys=False, explicit_start=True, width=2**20
-    ).removeprefix("---\n")
+    )
+    return text.removeprefix("---\n")

@@ -3,7 +3,7 @@
 import pytest
 from benchmarks.scaling import traces
 from benchmarks.scaling.hpa import Hpa
-from benchmarks.scaling.service import Kind, Service
+from benchmarks.scaling.service import RANDOM, Kind, Service
 from benchmarks.scaling.traces import Scale
 from benchmarks.scaling.world import World
 from tests.support.profiles import resnet as profile
@@ -81,6 +81,30 @@ def test_a_replica_that_is_not_ready_lets_requests_wait():
     service.offer([4.0, 4.9])
 
     assert service.too_slow == 2
+
+
+def test_a_random_balancer_lets_requests_wait_beside_a_free_replica():
+    first_free, at_random = Service(), Service(RANDOM)
+    arrivals = [number * 0.06 for number in range(1000)]
+    for service in (first_free, at_random):
+        for key in (1, 2):
+            service.add(key, kind(), 0.0)
+        service.offer(arrivals)
+
+    assert first_free.too_slow == 0
+    assert at_random.too_slow > 100
+    assert at_random.requests == 1000
+
+
+def test_a_random_balancer_asks_ready_replicas_alone():
+    service = Service(RANDOM)
+    service.add(1, kind(), 5.0)
+    service.add(2, kind(), 0.0)
+
+    service.offer([0.2 * number for number in range(20)])
+
+    assert service.too_slow == 0
+    assert service.remove(1) == 5.0
 
 
 def test_requests_wait_for_the_first_replica():

@@ -13,7 +13,7 @@ from typing import Final
 from gshare.errors import GshareError
 from gshare.profile import ProfiledGpu
 from gshare.workload import Function, Shape, Workload
-from gshare_profiler.load import Plan, arguments
+from gshare_profiler.load import MODULE, Plan, arguments
 from gshare_profiler.site import Counters, Place
 from gshare_profiler.trial import TrialError
 
@@ -95,7 +95,8 @@ class LocalReplica:
 
     async def load(self, plan: Plan) -> AsyncGenerator[str, None]:
         """Run the load program against it; yield its lines."""
-        command = [sys.executable, *arguments(plan, f"http://127.0.0.1:{self.view.port}")]
+        url = f"http://127.0.0.1:{self.view.port}"
+        command = [sys.executable, "-m", MODULE, *arguments(plan, url)]
         reader = asyncio.StreamReader(LONGEST_LINE)
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()

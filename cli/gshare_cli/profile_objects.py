@@ -79,7 +79,7 @@ def load_pod(
         "name": "load",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", *arguments],
+        "args": list(arguments),
         "resources": {"requests": {"cpu": "100m"}},
     }
     spec: Object = {

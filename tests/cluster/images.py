@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -79,6 +79,12 @@ RECIPES: Final = {
         _GSHARE,
         "/opt/gshare",
         wheels.ROOT / "autoscaler" / "Containerfile",
+    ),
+    "profiler": Recipe(
+        f"gshare/profiler:{VERSION}",
+        replace(_GSHARE, extra="load"),
+        "/opt/gshare",
+        wheels.ROOT / "profiler" / "Containerfile",
     ),
     "example-server": Recipe(
         f"gshare/example-server:{VERSION}",

@@ -57,7 +57,7 @@ def test_an_image_starts_its_own_program(tars: dict[str, Path], name: str):
 def test_only_the_node_agent_is_root(tars: dict[str, Path]):
     users = {name: _configuration(tar).get("User", "") for name, tar in tars.items()}
 
-    others = dict.fromkeys(("extender", "autoscaler", "example-server"), "65532:65532")
+    others = dict.fromkeys(("extender", "autoscaler", "profiler", "example-server"), "65532:65532")
     assert users == {"node-agent": "", **others}
 
 

@@ -2,18 +2,23 @@
 
 import os
 import sys
+from typing import Final
 
 from .drive import Drive, LoadFailedError
 from .plan import Figures, Phase, line_of, read_plan
+
+_ARGUMENTS: Final = 3
 
 
 def _say(said: Phase | Figures) -> None:
     print(line_of(said), flush=True)  # noqa: T201
 
 
-def main(plan_text: str, url: str) -> None:
+def main() -> None:
     """Run the load; the exit code is 0 also where requests failed, since the figures say so."""
-    plan = read_plan(plan_text)
+    if len(sys.argv) != _ARGUMENTS:
+        sys.exit("gshare-profiler-load PLAN URL: is started by `gshare profile`")
+    plan, url = read_plan(sys.argv[1]), sys.argv[2]
     drive = Drive(url, plan.request, plan.settings.users)
     try:
         figures = drive.run(plan, _say)
@@ -24,4 +29,4 @@ def main(plan_text: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

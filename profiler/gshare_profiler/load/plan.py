@@ -5,7 +5,7 @@ It says one JSON object a line: a `Phase` as it begins, and at its end `Figures`
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,6 +23,10 @@ class Phase(StrEnum):
     HOLD = "hold"
     """Load as in saturation, not counted: whoever watches may be behind."""
     LATENCY = "latency"
+
+
+MODULE: Final = __package__
+"""Run by `python -m`; in the profiler's image it is the program `gshare-profiler-load`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Figures:
 
 
 def arguments(plan: Plan, url: str) -> list[str]:
-    """Return the command line of the load program after the name of the Python to run it."""
-    return ["-m", __package__ or "", msgspec.json.encode(plan).decode(), url]
+    """Return the command line of the load program, after its name."""
+    return [msgspec.json.encode(plan).decode(), url]
 
 
 def read_plan(text: str) -> Plan:

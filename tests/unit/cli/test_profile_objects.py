@@ -101,10 +101,11 @@ def test_the_load_goes_with_its_trial_and_tolerates_what_the_function_does() -> 
     trial = {"metadata": {"name": "resnet-trial-6-20", "uid": "u1"}}
     like = {"tolerations": [{"key": "gpu"}], "nodeSelector": {"gpu": "yes"}}
 
-    pod = profile_objects.load_pod(trial, "gshare/profiler:0.1.0", ["-m", "load"], like)
+    pod = profile_objects.load_pod(trial, "gshare/profiler:0.1.0", ["PLAN", "URL"], like)
 
     (owner,) = pod["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"]) == ("Job", "u1")
+    assert pod["spec"]["containers"][0]["args"] == ["PLAN", "URL"]
     assert pod["spec"]["tolerations"] == [{"key": "gpu"}]
     assert "nodeSelector" not in pod["spec"]
     assert names.RESOURCE_SM not in str(pod)

@@ -148,7 +148,8 @@ def test_examples_run_the_example_server_image():
 def test_the_example_server_needs_what_the_project_says():
     """Each requirement of its own pyproject.toml is one of the project's or of its examples."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    known = {*whole["dependencies"], *whole["optional-dependencies"]["examples"]}
+    extras = whole["optional-dependencies"]
+    known = {*whole["dependencies"], *extras["examples"], *extras["load"]}
 
     own = tomllib.loads((ROOT / "examples/inference-server/pyproject.toml").read_text())
 

@@ -90,7 +90,7 @@ def test_one_look_under_saturation_tells_no_utilisation() -> None:
 def test_plan_and_lines_of_the_load_come_through_as_they_were_said() -> None:
     plan = Plan(Request("POST", "/", (("a", "b"),), b"\x00\xff"), TrialSettings(), hold_s=1.5)
 
-    _, _, text, url = arguments(plan, "http://127.0.0.1:8080")
+    text, url = arguments(plan, "http://127.0.0.1:8080")
 
     assert read_plan(text) == plan
     assert url == "http://127.0.0.1:8080"

@@ -1,7 +1,7 @@
 """Writes what stands beside a function's Deployments: its Service and its profile's ConfigMap."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from gshare import names, profile
 from gshare.profile import Profile
@@ -64,8 +64,9 @@ def _picks(other: Object, template: Template) -> bool:
     """Tell whether `other` is a Service for the template's pods."""
     if other.get("kind") != "Service":
         return False
-    selector: dict[str, Any] = (other.get("spec") or {}).get("selector") or {}
-    namespace = (other.get("metadata") or {}).get("namespace") or ""
+    found = Field(template.field.source, "Service", other)
+    selector = found.at("spec", "selector").text_map()
+    namespace = found.at("metadata", "namespace").text("")
     labels = template.pod_labels | {names.LABEL_FUNCTION: template.function}
     is_near = (namespace or "default") == (template.namespace or "default")
     return bool(selector) and is_near and selector.items() <= labels.items()

@@ -136,6 +136,8 @@ def _pod_spec(pod: Field, terms: Terms) -> tuple[Object, list[Note]]:
     containers = pod.child("containers").elements()
     if not containers:
         pod.child("containers").refuse("must have a container")
+    for container in containers:
+        container.child("name").name()
     written, notes = plain(pod), []
     for key, reason in _NOT_IN_PODS.items():
         if written.pop(key, None) is not None and pod.child(key).value not in _AS_EVER:

@@ -101,7 +101,10 @@ def _check(deployment: Field) -> None:
     if deployment.child("apiVersion").text() != "apps/v1":
         deployment.child("apiVersion").refuse("must be apps/v1 for a Deployment")
     labels = deployment.at("spec", "template", "metadata", "labels").text_map()
-    for key, value in deployment.at("spec", "selector", "matchLabels").items():
+    selector = deployment.at("spec", "selector")
+    if not selector.child("matchLabels").text_map():
+        selector.refuse("must select the pods of the template, by matchLabels")
+    for key, value in selector.child("matchLabels").items():
         if labels.get(key) != value.text():
             value.refuse("is not a label of the pod template with this value")
     for field in (deployment, deployment.at("spec", "template")):
@@ -125,6 +128,10 @@ def _container(deployment: Field) -> int:
     """Return which container asks for a GPU; the only one, where none does yet."""
     pod = deployment.at("spec", "template", "spec")
     containers = pod.child("containers").elements()
+    for container in containers:
+        container.child("name").name()
+        for kind in ("limits", "requests"):
+            tuple(container.at("resources", kind).items())
     asking = shape.gpu_container(pod)
     if asking is not None:
         return next(at for at, each in enumerate(containers) if each.path == asking.path)

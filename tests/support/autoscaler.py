@@ -31,7 +31,11 @@ def serving(
     api: FakeApiServer, prometheus: FakePrometheus, folder: Path, **changes: Any
 ) -> Iterator[Service]:
     """Run an autoscaler whose settings are changed by `changes`."""
-    asked = PrometheusSettings(url=prometheus.url, timeout_s=changes.pop("timeout_s", 2.0))
+    asked = PrometheusSettings(
+        url=prometheus.url,
+        timeout_s=changes.pop("timeout_s", 2.0),
+        token_file=changes.pop("token_file", None),
+    )
     settings = dataclasses.replace(SETTINGS, prometheus=asked, **changes)
     service = Service(settings, ApiServer.connect(api.kubeconfig(folder)))
     service.start()

@@ -3,7 +3,9 @@
 The real one is in the cluster tier; it cannot be asked to hang, or to give data of the past.
 """
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +44,7 @@ class FakePrometheus:
 
     def __post_init__(self) -> None:
         """Begin without a port."""
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self._port = 0
 
     def __enter__(self) -> Self:
@@ -61,17 +63,16 @@ class FakePrometheus:
 
     def listen(self) -> None:
         """Listen, at the port of the last time if there was one."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), _Handler)
-        self._server.daemon_threads = True
-        self._server.fake = self  # type: ignore[attr-defined]
+        self._server = _Server(self, self._port)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and cut those that are open."""
         server, self._server = self._server, None
         if server:
             server.shutdown()
+            server.cut_all()
             server.server_close()
 
     def answer(self, path: str, asked: dict[str, str]) -> Answer:
@@ -106,14 +107,37 @@ def failure(status: int, kind: str, text: str) -> Answer:
     return status, json.dumps({"status": "error", "errorType": kind, "error": text}).encode()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, fake: FakePrometheus, port: int) -> None:
+        self.fake = fake
+        self._open: list[Any] = []
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.append(request)
+        super().process_request(request, client_address)
+
+    def cut_all(self) -> None:
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that left."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: _Server
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 
     def do_POST(self) -> None:
-        fake: FakePrometheus = self.server.fake  # type: ignore[attr-defined]
+        fake = self.server.fake
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         asked = {key: values[0] for key, values in parse_qs(body).items()}
         fake.asked.append((self.path, asked))

@@ -35,8 +35,9 @@ def app(
     def function(namespace: str, name: str) -> Response:
         standing = standings().get(Name(namespace, name))
         if standing is None:
-            said = trouble() or f"no Deployment in the namespace {namespace} is of {name!r}"
-            return web.text(said, 404)
+            said = trouble()
+            none = f"no Deployment in the namespace {namespace} is of the function {name}"
+            return web.text(said or none, 503 if said else 404)
         return _json(shown(standing))
 
     return found

@@ -11,12 +11,17 @@ from typing import Final
 from gshare.scaling import Controller, ControllerSettings, Decision, Sample
 
 from .answers import NOT_YET
-from .conditions import Trouble
+from .conditions import Reason, Trouble, TroubleError
+from .floors import kept_awake
 from .functions import Function, Scaling
 from .prometheus import Prometheus
 
 _MOST_STEPS: Final = 1000
 """Of a range query; Prometheus refuses more than 11,000."""
+_MISSED: Final = frozenset(
+    {Reason.PROMETHEUS_AWAY, Reason.QUERY_TIMED_OUT, Reason.CLUSTER_UNSEEN, Reason.FAILED}
+)
+"""After these Prometheus may well know what nobody asked it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +58,23 @@ class Course:
             policy=scaling.policy,
             scale_down_window_s=scaling.scale_down_window_s,
         )
-        rates: list[Sample] = []
-        if self._of != (scaling.query.promql, settings):
-            rates = self._history(scaling, settings, prometheus)
-        latest = prometheus.ask(scaling.query)
+        of = scaling.query.promql, settings
         running = function.counts(lambda member: member.running)
         ready = function.counts(lambda member: member.ready)
-        if self._of != (scaling.query.promql, settings):
+        past = self._history(scaling, settings, prometheus) if self._is_behind(of) else []
+        latest = _latest(scaling, prometheus, is_running=any(running.values()))
+        if self._of != of:
             self._controller = Controller(settings)
-            self._of = (scaling.query.promql, settings)
+            self._of = of
         decision = self._controller.decide(
-            latest.at_s, [*rates, latest], running, ready, scaling.options
+            latest.at_s, [*past, latest], running, ready, scaling.options
         )
-        return Standing(function, decision, latest.at_s, None)
+        return Standing(function, kept_awake(decision, scaling, running), latest.at_s, None)
+
+    def _is_behind(self, of: tuple[str, ControllerSettings]) -> bool:
+        """Tell whether Prometheus may have rates that the controller was not given."""
+        trouble = self.standing.trouble
+        return self._of != of or (trouble is not None and trouble.reason in _MISSED)
 
     def _history(
         self, scaling: Scaling, settings: ControllerSettings, prometheus: Prometheus
@@ -73,3 +82,13 @@ class Course:
         length_s = max(settings.scale_down_window_s, settings.trend_s)
         step_s = max(self.interval_s, length_s / _MOST_STEPS)
         return prometheus.history(scaling.query, length_s, step_s)
+
+
+def _latest(scaling: Scaling, prometheus: Prometheus, *, is_running: bool) -> Sample:
+    """Return the rate now: none where nothing runs that could count any."""
+    try:
+        return prometheus.ask(scaling.query)
+    except TroubleError as error:
+        if error.trouble.reason is Reason.NO_DATA and scaling.query.is_in_pods and not is_running:
+            return prometheus.nothing()
+        raise

@@ -76,6 +76,10 @@ class Prometheus:
             )
         return sample
 
+    def nothing(self) -> Sample:
+        """Return a rate of 0 as of now."""
+        return Sample(self._clock(), 0.0)
+
     def history(self, query: Query, length_s: float, step_s: float) -> list[Sample]:
         """Return what `query` said at each step of the last `length_s`, oldest first.
 
@@ -97,7 +101,7 @@ class Prometheus:
         if not series:
             raise TroubleError(
                 Reason.NO_DATA,
-                f"{_named(query)}: finds no series: is it scraped, and the name right?",
+                f"{_named(query)}: finds no series: is it scraped, and twice within the window?",
             )
         if len(series) > 1:
             _refuse_many(series, query)

@@ -41,6 +41,9 @@ PRESETS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Queries by name; `gshare.io/rate-query` takes a name or PromQL."""
 
+_IN_PODS: Final = frozenset({DEFAULT, "knative", "knative-otel"})
+"""Presets of counters that a function's own pods hold: without a pod, nothing is counted."""
+
 _VARIABLE: Final = re.compile(r"\$(namespace|function|window)\b")
 
 
@@ -49,7 +52,9 @@ class Query:
     """One function's query, and where it was written, for whoever must correct it."""
 
     promql: str
-    origin: str = f"preset {DEFAULT}"
+    origin: str
+    is_in_pods: bool = False
+    """Whether only the function's own pods count: it must then keep one to see any load."""
 
 
 def query(text: str, origin: str, values: Mapping[str, str]) -> Query:
@@ -57,5 +62,6 @@ def query(text: str, origin: str, values: Mapping[str, str]) -> Query:
 
     `values` are those of $namespace, $function and $window, which either may hold.
     """
-    promql = PRESETS.get(text.strip(), text)
-    return Query(_VARIABLE.sub(lambda found: values[found[1]], promql), origin)
+    name = text.strip()
+    promql = _VARIABLE.sub(lambda found: values[found[1]], PRESETS.get(name, text))
+    return Query(promql, origin, name in _IN_PODS)

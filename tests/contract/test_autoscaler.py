@@ -210,14 +210,6 @@ def test_what_is_known_for_the_whole_window_may_shrink(api, start, prometheus):
         assert replicas(service) == 1
 
 
-def test_no_load_needs_no_replica(start, prometheus):
-    prometheus.rate = constant(0.0)
-    with start() as service:
-        wait_until(lambda: replicas(service) is not None)
-
-        assert (replicas(service), replicas(service, WHOLE)) == (0, 0)
-
-
 def test_a_trouble_is_told_once_and_so_is_its_end(api, start, prometheus):
     with start() as service:
         wait_until(lambda: replicas(service) == 3)
@@ -371,3 +363,49 @@ def test_a_deployment_that_sets_its_own_costs_is_left_alone(api, start):
         time.sleep(0.3)
 
     assert [each for each in api.asked if each.method == "PATCH"] == []
+
+
+def test_a_function_whose_pods_count_its_load_keeps_one(start, prometheus):
+    """Without a pod nothing is counted, and it would sleep for ever."""
+    prometheus.rate = constant(0.0)
+    with start() as service:
+        wait_until(lambda: replicas(service) is not None)
+
+        assert (replicas(service), replicas(service, WHOLE)) == (1, 0)
+        shown = json.loads(page(service, "/v1/functions/team/resnet"))
+        assert "only replicas count this function's load" in shown["decision"]["why"]
+
+
+def test_a_function_without_a_replica_wakes_where_only_pods_would_count(api, start, prometheus):
+    api.put("deployments", deployment("thin", replicas=0))
+    prometheus.rate = lambda _: None
+    with start() as service:
+        wait_until(lambda: replicas(service) == 1)
+
+
+def test_a_function_whose_gateway_counts_its_load_goes_to_zero(api, start, prometheus):
+    api.put("configmaps", config_map(rate_query="openfaas"))
+    prometheus.rate = constant(0.0)
+    with start() as service:
+        wait_until(lambda: replicas(service) is not None)
+        asleep = replicas(service), replicas(service, WHOLE)
+
+        prometheus.rate = constant(10.0)
+
+        wait_until(lambda: replicas(service) == 1)
+        assert asleep == (0, 0)
+
+
+def test_what_prometheus_counted_while_it_was_out_of_reach_still_counts(start, prometheus):
+    with start() as service:
+        wait_until(lambda: replicas(service) == 3)
+        cut_at_s = time.time()
+        prometheus.stop()
+        wait_until(lambda: reason(service) is Reason.PROMETHEUS_AWAY)
+        time.sleep(0.7)  # more than a step of a range query
+
+        back_at_s = time.time()
+        prometheus.rate = lambda at_s: 110.0 if cut_at_s < at_s < back_at_s else 60.0
+        prometheus.listen()
+
+        wait_until(lambda: replicas(service) >= 4)

@@ -22,6 +22,8 @@ _MISSED: Final = frozenset(
     {Reason.PROMETHEUS_AWAY, Reason.QUERY_TIMED_OUT, Reason.CLUSTER_UNSEEN, Reason.FAILED}
 )
 """After these Prometheus may well know what nobody asked it meanwhile."""
+_STEP_BACK_S: Final = 5.0
+"""A clock of Prometheus that goes back by more is another one: what came by the last is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ class Course:
         of = scaling.query.promql, settings
         running = function.counts(lambda member: member.running)
         ready = function.counts(lambda member: member.ready)
-        past = self._history(scaling, settings, prometheus) if self._is_behind(of) else []
         latest = _latest(scaling, prometheus, is_running=any(running.values()))
-        if self._of != of:
+        is_new = self._of != of or latest.at_s < self.standing.decided_at_s - _STEP_BACK_S
+        past = self._history(scaling, settings, prometheus) if is_new or self._missed() else []
+        if is_new:
             self._controller = Controller(settings)
             self._of = of
         decision = self._controller.decide(
@@ -71,10 +74,10 @@ class Course:
         )
         return Standing(function, kept_awake(decision, scaling, running), latest.at_s, None)
 
-    def _is_behind(self, of: tuple[str, ControllerSettings]) -> bool:
+    def _missed(self) -> bool:
         """Tell whether Prometheus may have rates that the controller was not given."""
         trouble = self.standing.trouble
-        return self._of != of or (trouble is not None and trouble.reason in _MISSED)
+        return trouble is not None and trouble.reason in _MISSED
 
     def _history(
         self, scaling: Scaling, settings: ControllerSettings, prometheus: Prometheus

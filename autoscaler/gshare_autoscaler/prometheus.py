@@ -88,7 +88,7 @@ class Prometheus:
         end_s = self._clock()
         times = {"start": end_s - length_s, "end": end_s, "step": step_s}
         data = self._call("query_range", query, {key: f"{at:.3f}" for key, at in times.items()})
-        series = self._series(data, query)
+        series = _series(data, "matrix", query)
         if len(series) > 1:
             _refuse_many(series, query)
         values = series[0].values if series else []
@@ -97,7 +97,7 @@ class Prometheus:
     def _one(self, data: _Data, query: Query) -> tuple[float, str]:
         if data.result_type == "scalar":
             return _decoded(data.result, tuple[float, str])
-        series = self._series(data, query)
+        series = _series(data, "vector", query)
         if not series:
             raise TroubleError(
                 Reason.NO_DATA,
@@ -106,14 +106,6 @@ class Prometheus:
         if len(series) > 1:
             _refuse_many(series, query)
         return series[0].value
-
-    def _series(self, data: _Data, query: Query) -> list[_Series]:
-        if data.result_type not in {"vector", "matrix"}:
-            raise TroubleError(
-                Reason.QUERY_REFUSED,
-                f"{_named(query)}: gives a {data.result_type}: must give a number",
-            )
-        return _decoded(data.result, list[_Series])
 
     def _call(self, path: str, query: Query, fields: dict[str, str]) -> _Data:
         fields = {"query": query.promql, "timeout": f"{self._settings.timeout_s:g}s", **fields}
@@ -159,6 +151,15 @@ class Prometheus:
         if token is not None:
             headers["Authorization"] = f"Bearer {_token(token)}"
         return headers
+
+
+def _series(data: _Data, kind: str, query: Query) -> list[_Series]:
+    """Return the series of a result of that kind; TroubleError where it is of another."""
+    if data.result_type != kind:
+        raise TroubleError(
+            Reason.QUERY_REFUSED, f"{_named(query)}: gives a {data.result_type}: must give a number"
+        )
+    return _decoded(data.result, list[_Series])
 
 
 def _sample(pair: tuple[float, str], query: Query) -> Sample:

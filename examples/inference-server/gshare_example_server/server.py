@@ -7,6 +7,7 @@ its answer; then `serve` returns.
 
 import dataclasses
 import signal
+import socket
 import threading
 import time
 from typing import Any
@@ -38,12 +39,22 @@ class Settings:
     """Longest wait for accepted requests; with draining, below the usual 30 s of grace."""
 
 
+class _Server(wsgi.Server):  # type: ignore[misc] (cheroot's base is Any to mypy)
+    """Keeps connections that their clients have closed out of the queue of those that wait."""
+
+    def process_conn(self, conn: Any) -> None:  # noqa: ANN401 (cheroot has no types)
+        if _is_closed(conn):
+            conn.close()
+        else:
+            super().process_conn(conn)
+
+
 class _Listener:
     """A port that is served by threads of its own."""
 
     def __init__(self, app: flask.Flask, settings: Settings, port: int, threads: int) -> None:
         """Take the port; OSError where another has it."""
-        self.server = wsgi.Server(
+        self.server = _Server(
             (settings.host, port),
             app,
             numthreads=threads,
@@ -83,6 +94,19 @@ def serve(faces: http.Faces, settings: Settings) -> None:
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _is_closed(connection: Any) -> bool:  # noqa: ANN401
+    """Tell whether the client of a connection that was served before has closed it since.
+
+    Asked when there is something to read, so that looking does not wait.
+    """
+    if connection.last_used is None or connection.rfile.has_data():
+        return False
+    try:
+        return not connection.socket.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 def _port(server: Any) -> int:  # noqa: ANN401 (cheroot has no types)

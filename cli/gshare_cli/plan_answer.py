@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gshare import scaling
 from gshare.errors import InputError
 from gshare.profile import Profile
-from gshare.scaling import Option, Plan, Shape
+from gshare.scaling import Option, Plan, Shape, Sizing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def answers(question: Question, policies: Sequence[str]) -> list[Answer]:
 def _answer(question: Question, policy: str, options: Sequence[Option]) -> Answer:
     found = scaling.plan(policy, options, question.planned_rps, question.running)
     requests = scaling.requests(question.profile, found, question.planned_rps, question.slo_ms)
-    limits = {}
+    limits: Mapping[Shape, Sizing] = {}
     if question.peak_rps is not None:
         limits = scaling.limits(question.profile, found, question.peak_rps)
     by_shape = {option.shape: option for option in options}

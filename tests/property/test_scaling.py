@@ -63,13 +63,13 @@ def test_exact_is_the_cheapest_mix_of_two_shapes(options, rate_rps):
     assert len(found.counts) <= 2
 
 
-@given(option_lists(), RATES, COUNTS)
+@given(option_lists(), RATES, COUNTS, st.sampled_from([0.0, 0.1, 0.5, 2.0]))
 @settings(max_examples=500, deadline=None)
-def test_exact_never_costs_more_than_rpr(options, rate_rps, running):
+def test_exact_never_costs_more_than_rpr(options, rate_rps, running, start):
     """From nothing and from any start of which rpr keeps at most two shapes."""
-    for start in ({}, running):
-        best = scaling.plan("exact", options, rate_rps, start)
-        other = scaling.plan("rpr", options, rate_rps, start)
+    for before in ({}, running):
+        best = scaling.plan("exact", options, rate_rps, before, start=start)
+        other = scaling.plan("rpr", options, rate_rps, before)
 
         assert other.capacity_rps >= rate_rps - 1e-6
         assert best.capacity_rps >= rate_rps - 1e-6

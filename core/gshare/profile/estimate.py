@@ -82,8 +82,8 @@ def _surfaces(profile: Profile) -> tuple[Surface, Surface]:
     p99 = {point.key: 1000 / point.latency.p99_ms for point in profile.points}
     law = profile.law
     return (
-        Surface.fit(throughput, law and law.throughput),
-        Surface.fit(p99, law and law.p99),
+        Surface.fit(throughput, law.throughput if law else None),
+        Surface.fit(p99, law.p99 if law else None),
     )
 
 

@@ -4,7 +4,8 @@ Rates and states in, a decision out; no clock, no I/O. Asked once every sync. In
 
 1. Demand. The offered rate, forecast for the time a pod takes to start, held for the scale-down
    window (`demand`), times the headroom.
-2. Plan. The policy's counts for that demand, given what runs.
+2. Plan. The policy's counts for that demand, given what runs; replicas that run are swapped for
+   cheaper ones once that pays for the starts (`swaps`).
 3. Make before break. Replicas beyond the plan stay while the Ready ones of the plan do not serve
    the demand; only Ready replicas count. As many stay as are needed, those that serve most first,
    and all of a shape of which nobody knows what it serves.
@@ -16,7 +17,7 @@ query or, where there is none, from rule 4.
 
 Invariant. Where the Ready replicas serve the demand before a decision, those it leaves do so too.
 
-Worked example. Three replicas A of 35 req/s are Ready, the demand is 100 and two of B (50) are
+Worked example. Three replicas A of 35 req/s are Ready, the demand is 100 and two of B (50) are much
 cheaper: wanted are B 2 and, until those are Ready, A 3. Once one B is Ready, A 2; with both, A 0.
 """
 
@@ -26,8 +27,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .demand import Demand, Outlook
-from .exact import START
-from .policies import EXACT, plan
+from .policies import EXACT
+from .swaps import Swaps
 from .values import Decision, Option, Plan, Sample, ScalingError, Shape
 
 _EPSILON = 1e-9
@@ -56,16 +57,6 @@ class ControllerSettings:
         for name in ("lead_s", "trend_s", "scale_down_window_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)}: must be 0 or more")
-
-    @property
-    def start(self) -> float:
-        """Return by which part of its cost a replica counts dearer that has to start.
-
-        It is paid for `lead_s` before it is of use, and what it is of use for lasts about the
-        window: 0.09 by default, 1 without a window.
-        """
-        whole_s = self.lead_s + self.scale_down_window_s
-        return self.lead_s / whole_s if whole_s else START
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +92,12 @@ class Controller:
 
     settings: ControllerSettings = field(default_factory=ControllerSettings)
     _demand: Demand = field(init=False)
+    _swaps: Swaps = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with no past."""
         settings = self.settings
+        self._swaps = Swaps(settings.lead_s + settings.scale_down_window_s)
         self._demand = Demand(settings.lead_s, settings.trend_s, settings.scale_down_window_s)
 
     def decide(
@@ -127,7 +120,7 @@ class Controller:
             raise ScalingError("the offered rate was never told")
         planned_rps = self.settings.headroom * outlook.held_rps
         scene = _Scene(running, ready, options)
-        found = plan(self.settings.policy, options, planned_rps, running, start=self.settings.start)
+        found = self._swaps.plan(now_s, self.settings.policy, options, planned_rps, running)
         held = _held(scene, found, planned_rps)
         kept = {} if outlook.is_known else _kept(scene, found, held)
         capacity_rps = scene.capacity_rps()

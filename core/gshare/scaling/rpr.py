@@ -16,6 +16,7 @@ from typing import Final
 
 from .values import Option, Shape
 
+_ROUNDING: Final = 1e-12
 _EPSILON: Final = 1e-9
 """By which part a rate may be missed: three times 0.1 serve 0.3."""
 
@@ -29,8 +30,9 @@ def counts(
     """Return the counts that the heuristic wants, starting from what runs."""
     by_shape = {option.shape: option for option in options}
     found = Counter({shape: running[shape] for shape in running if shape in by_shape})
-    gap_rps = rate_rps - sum(by_shape[shape].throughput_rps * n for shape, n in found.items())
-    slack_rps = _EPSILON * rate_rps
+    capacity_rps = sum(by_shape[shape].throughput_rps * count for shape, count in found.items())
+    gap_rps = rate_rps - capacity_rps
+    slack_rps = _EPSILON * rate_rps + _ROUNDING * capacity_rps
     if gap_rps > slack_rps:
         _grow(found, options, gap_rps)
     else:

@@ -150,6 +150,11 @@ def test_pruning_leaves_out_what_another_option_serves_for_no_more():
     assert dear in exact.pruned(options, {dear.shape: 1})
 
 
+def test_rpr_removes_the_last_replica_too_where_sums_round():
+    # 3 * 0.85 - 0.85 - 0.85 is a little less than 0.85.
+    assert scaling.plan("rpr", [make_option(12, 20, 0.85)], 0.0, {Shape(12, 20): 3}).counts == {}
+
+
 def test_no_rate_needs_nothing():
     assert scaling.plan("exact", _priced(), 0.0, {A: 3}).counts == {}
     assert scaling.plan("rpr", _priced(), 0.0, {A: 3}).counts == {}

@@ -5,13 +5,14 @@ supports (one standard error below the fitted one), for as long as a pod takes t
 twice the rate. What was once offered or forecast still counts for the scale-down window, as in
 HPA's stabilisation: pods are started at once and ended late.
 
-The past may come from anywhere: samples collected one by one, or all at once after a restart.
-Where it does not reach back the whole window without a gap, the outlook's `is_known` is False, and
-whoever scales must not shrink.
+The past may come from anywhere: samples collected one by one, or all at once after a restart. What
+was forecast follows from the samples alone, so both ways the same demand is held. Where the past
+does not reach back the whole window without a gap, the outlook's `is_known` is False, and whoever
+scales must not shrink.
 """
 
 import math
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -61,35 +62,33 @@ class Demand:
     def add(self, now_s: float, samples: Iterable[Sample]) -> Outlook | None:
         """Take new samples in any order, known ones again; return the outlook, None without any."""
         known = {sample.at_s for sample in self._samples}
-        for sample in samples:
-            if sample.at_s not in known:
-                known.add(sample.at_s)
-                insort(self._samples, sample, key=lambda each: each.at_s)
+        new = sorted({each.at_s: each for each in samples if each.at_s not in known}.items())
+        for _, sample in new:
+            insort(self._samples, sample, key=_time)
+            self._forecasts.append(Sample(sample.at_s, self._forecast_rps(sample.at_s)))
         oldest_s = now_s - max(self.window_s, self.trend_s) - self._gap_s()
         self._samples = [each for each in self._samples if each.at_s >= oldest_s]
         return self._outlook(now_s) if self._samples else None
 
     def _outlook(self, now_s: float) -> Outlook:
-        forecast_rps = self._forecast_rps(now_s)
-        since_s = now_s - self.window_s
-        kept = [*self._forecasts, Sample(now_s, forecast_rps)]
-        self._forecasts = [each for each in kept if each.at_s >= since_s]
-        past = [each for each in self._samples if each.at_s >= since_s]
+        forecast_rps, since_s = self._forecast_rps(now_s), now_s - self.window_s
+        self._forecasts = [each for each in self._forecasts if each.at_s >= since_s]
         known_s = self._known_s(now_s)
         return Outlook(
             self._samples[-1].rate_rps,
             forecast_rps,
-            max(each.rate_rps for each in (*past, *self._forecasts)),
+            max((forecast_rps, *(each.rate_rps for each in self._forecasts))),
             known_s,
             known_s >= _SLACK * self.window_s,
         )
 
     def _forecast_rps(self, now_s: float) -> float:
-        """Return the rate to expect `lead_s` after `now_s`, at least the newest one."""
-        newest = self._samples[-1]
-        recent = [each for each in self._samples if each.at_s >= newest.at_s - self.trend_s]
+        """Return the rate that was to be expected `lead_s` after `now_s`, at least the newest."""
+        until = bisect_right(self._samples, now_s, key=_time) or 1
+        newest = self._samples[until - 1]
+        first = bisect_left(self._samples, newest.at_s - self.trend_s, key=_time)
         ahead_s = now_s - newest.at_s + self.lead_s
-        grown = newest.rate_rps + least_slope(recent) * ahead_s
+        grown = newest.rate_rps + least_slope(self._samples[first:until]) * ahead_s
         return max(newest.rate_rps, min(grown, MOST_GROWTH * newest.rate_rps))
 
     def _known_s(self, now_s: float) -> float:
@@ -103,6 +102,10 @@ class Demand:
     def _gap_s(self) -> float:
         distances = [after.at_s - before.at_s for before, after in pairwise(self._samples)]
         return max(GAP_S, _USUAL_GAPS * median(distances)) if distances else GAP_S
+
+
+def _time(sample: Sample) -> float:
+    return sample.at_s
 
 
 def least_slope(samples: Sequence[Sample]) -> float:

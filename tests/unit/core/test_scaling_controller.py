@@ -159,15 +159,21 @@ def test_a_shape_that_is_no_option_stays_until_the_plan_serves_the_rate():
 
 
 def test_a_restart_with_a_range_query_decides_as_before():
-    rates = [*constant(100.0, 0, 150), *constant(30.0, 165, 300)]
-    one, other = (make_controller(scale_down_window_s=300.0) for _ in range(2))
+    # What was forecast of the peak counts for as long as the peak itself.
+    rates = [
+        *(Sample(at, 40.0 + at / 5) for at in range(0, 151, 15)),
+        *constant(30.0, 165, 300),
+    ]
+    one, other = (
+        make_controller(scale_down_window_s=300.0, lead_s=30.0, trend_s=60.0) for _ in range(2)
+    )
     for sample in rates:
         before = decide(one, sample.at_s, [sample], {B: 2})
 
     after = decide(other, 300.0, rates, {B: 2})
 
     assert after.wanted == before.wanted
-    assert after.planned_rps == before.planned_rps == 100
+    assert after.planned_rps == before.planned_rps == pytest.approx(76)
 
 
 def test_a_restart_without_a_past_shrinks_nothing():

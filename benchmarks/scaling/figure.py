@@ -18,6 +18,8 @@ _LOOKS: Final = {
     DEFAULT: ("#2f6f4f", "D", 55),
 }
 """Colour, marker and size of each policy; drawn in this order."""
+_GPUS: Final = (0.2, 0.5, 1, 2, 5)
+_PERCENTS: Final = (0, 0.1, 1, 10, 100)
 
 
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -53,7 +55,11 @@ def _panel(axis: Any, trace: str, rows: Sequence[Row]) -> None:  # noqa: ANN401 
             axis.scatter(gpus, over, c=color, marker=marker, s=size, label=policy)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=0.1)
-    axis.set_ylim(bottom=-0.02)
+    axis.set_ylim(-0.02, 100)
+    axis.set_xticks(_GPUS, [f"{gpus:g}" for gpus in _GPUS])
+    axis.set_yticks(_PERCENTS, [f"{percent:g}" for percent in _PERCENTS])
+    axis.minorticks_off()
+    axis.set_xlim(_GPUS[0] * 0.85, _GPUS[-1] * 1.5)
     axis.set_title(trace, fontsize=9)
     axis.set_xlabel("mean GPUs, by dominant share", fontsize=8)
     axis.tick_params(labelsize=8)

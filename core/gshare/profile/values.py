@@ -134,7 +134,7 @@ class Profile:
 
 
 def uneven(points: tuple[Point, ...]) -> list[str]:
-    """Return what is wrong between points: a shape twice, or a larger one that is slower."""
+    """Return what is wrong between points in order of shape: one twice, a larger one slower."""
     found: list[str] = []
     for index, point in enumerate(points):
         for other in points[:index]:
@@ -142,8 +142,6 @@ def uneven(points: tuple[Point, ...]) -> list[str]:
                 found.append(f"{text_of(point)} stands there twice")
             elif is_slower(point, other):
                 found.append(_slower_text(point, other))
-            elif is_slower(other, point):
-                found.append(_slower_text(other, point))
     return found
 
 

@@ -16,16 +16,15 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
 from .values import Sample
 
 GAP_S: Final = 60.0
-"""Samples further apart than this, and than `_USUAL_GAPS` of the usual distance, do not connect:
-what was offered between them is not known."""
+"""Samples further apart than this, and than three times their pace, do not connect: what was
+offered between them is not known."""
 
-_USUAL_GAPS: Final = 3
+_PACES: Final = 3
 
 MOST_GROWTH: Final = 2.0
 """A forecast is at most so many times the rate."""
@@ -101,7 +100,7 @@ class Demand:
 
     def _gap_s(self) -> float:
         distances = [after.at_s - before.at_s for before, after in pairwise(self._samples)]
-        return max(GAP_S, _USUAL_GAPS * median(distances)) if distances else GAP_S
+        return max(GAP_S, _PACES * min(distances)) if len(distances) >= _PACES else GAP_S
 
 
 def _time(sample: Sample) -> float:

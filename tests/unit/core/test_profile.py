@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.profiles import make_point, make_profile, resnet
 
 from gshare import profile as profiles
 from gshare.errors import InputError
-from gshare.profile import FailedPoint, Law, ProfileError, Trend
+from gshare.profile import FailedPoint, Law, ProfiledGpu, ProfileError, Trend
 
 PAPER = Path(__file__).parents[3] / "examples" / "paper" / "profiles" / "resnet.json"
 LAW = Law(Trend(76.2, 1.0, 8.5, 3.0), Trend(58.0, 0.7, 5.0, 3.0), 0.03, 0.1)
@@ -115,6 +116,7 @@ WRONG = [
     ),
     (["points", 1, "quota"], 20, "points[1].sm: 12: is a second point of SM 12 quota 20"),
     (["failed"], [{"sm": 6, "quota": 20}], "profile failed[0].reason: nothing: is missing"),
+    (["law"], {}, "profile law.throughput: nothing: is missing"),
     (["law"], {"throughput": {}}, "profile law.throughput.level: nothing: is missing"),
 ]
 
@@ -159,6 +161,11 @@ def test_a_refused_profile_is_bad_input():
         (lambda: make_point(12, 40, float("nan")), "throughput_rps nan: must be above 0"),
         (lambda: make_point(gpu_utilization=1.5), "gpu_utilization 1.5: must be from 0 to 1"),
         (lambda: FailedPoint(6, 20, ""), "must have a reason"),
+        (lambda: ProfiledGpu("", 80, 2**34), "model '': must be a name"),
+        (lambda: ProfiledGpu("V100", 0, 2**34), "sm_count 0: must be above 0"),
+        (lambda: replace(make_profile(), function=""), "function '': must be a name"),
+        (lambda: replace(make_profile(), points=()), "must hold one point or more"),
+        (lambda: replace(make_profile(), slo_ms=0.0), "slo_ms 0.0: must be above 0"),
         (lambda: make_profile(make_point(), make_point()), "SM 12 quota 40 stands there twice"),
         (
             lambda: make_profile(make_point(12, 40, 35.0), make_point(24, 40, 20.0)),

@@ -203,6 +203,24 @@ def test_after_a_gap_in_the_rates_nothing_shrinks_for_a_window():
     assert known.wanted == {A: 1, B: 0}
 
 
+def test_a_gap_within_the_window_is_not_known():
+    controller = make_controller(scale_down_window_s=300.0)
+    rates = [*constant(10.0, 0, 150), *constant(10.0, 240, 300)]
+
+    decision = decide(controller, 300.0, rates, {B: 2})
+
+    assert decision.wanted[B] == 2
+    assert decision.why.endswith("the rate is known for 60 of the last 300 s only")
+
+
+def test_two_samples_with_nothing_between_are_no_pace():
+    controller = make_controller(scale_down_window_s=300.0)
+
+    decision = decide(controller, 300.0, [Sample(0.0, 10.0), Sample(300.0, 10.0)], {B: 2})
+
+    assert decision.wanted[B] == 2
+
+
 def test_a_slow_pace_of_samples_is_no_gap():
     controller = make_controller(scale_down_window_s=600.0)
 

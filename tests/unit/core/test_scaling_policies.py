@@ -60,6 +60,23 @@ def test_a_shape_outside_the_profile_is_refused_and_the_others_are_judged():
     assert judged.refused == {Shape(50, 40): text, Shape(12, 10): text}
 
 
+def test_shapes_that_all_lie_outside_the_profile_are_said():
+    with pytest.raises(NoShapeError) as caught:
+        scaling.options(resnet(), [Shape(50, 40)], 69)
+
+    assert str(caught.value) == ("resnet: no shape lies within its profile: SM 6-24, quota 20-100")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Shape(0, 40), lambda: Shape(12, 101), lambda: make_option(throughput_rps=0.0)],
+    ids=["no SMs", "more than all time", "serves nothing"],
+)
+def test_values_that_make_no_sense_cannot_exist(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()
+
+
 def test_a_shape_between_points_says_so():
     (option,) = scaling.options(resnet(), [Shape(12, 50)])
 

@@ -56,6 +56,20 @@ def test_a_peak_below_the_mean_needs_no_limit_beyond_the_request():
     assert scaling.limits(resnet(), planned((WIDE, 1)), 30.0)[WIDE].quota_limit_percent == 80
 
 
+def test_a_limit_stays_within_the_profile():
+    narrow = make_profile(make_point(12, 20, 18.5), make_point(12, 80, 59.0))
+
+    sizing = scaling.limits(narrow, planned((WIDE, 1)), 65.0)[WIDE]
+
+    assert (sizing.quota_limit_percent, sizing.covers) == (80, False)
+
+
+def test_a_request_of_the_least_there_is():
+    tiny = make_profile(make_point(12, 1, 1.0), make_point(12, 80, 59.0))
+
+    assert scaling.requests(tiny, planned((WIDE, 1)), 0.1) == {WIDE: 1}
+
+
 def test_nothing_planned_is_nothing_to_size():
     assert scaling.requests(resnet(), planned(), 0.0) == {}
     assert scaling.limits(resnet(), planned(), 10.0) == {}

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     UNKNOWN = "NotYetDecided"
     NO_DATA = "NoData"
     STALE_DATA = "StaleData"
+    WINDOW_NOT_FULL = "WindowNotFull"
     PROMETHEUS_AWAY = "PrometheusAway"
     QUERY_TIMED_OUT = "QueryTimedOut"
     QUERY_REFUSED = "QueryRefused"

@@ -10,18 +10,17 @@ from typing import Final
 
 from gshare.scaling import Controller, ControllerSettings, Decision, Sample
 
+from . import runs
 from .answers import NOT_YET
 from .conditions import Reason, Trouble, TroubleError
 from .floors import kept_awake
 from .functions import Function, Scaling
 from .prometheus import Prometheus
+from .queries import Query
+from .runs import Pace, Run
 
 _MOST_STEPS: Final = 1000
 """Of a range query; Prometheus refuses more than 11,000."""
-_MISSED: Final = frozenset(
-    {Reason.PROMETHEUS_AWAY, Reason.QUERY_TIMED_OUT, Reason.CLUSTER_UNSEEN, Reason.FAILED}
-)
-"""After these Prometheus may well know what nobody asked it meanwhile."""
 _STEP_BACK_S: Final = 5.0
 """A clock of Prometheus that goes back by more is another one: what came by the last is void."""
 
@@ -48,6 +47,9 @@ class Course:
     _controller: Controller = field(init=False)
     _of: tuple[str, ControllerSettings] | None = None
     """The query and the settings that the controller's rates are of."""
+    _past: list[Sample] = field(default_factory=list)
+    """Rates of a range query that the controller was not given yet."""
+    _run: Run = field(default_factory=lambda: Run.before(0.0))
 
     def __post_init__(self) -> None:
         """Begin without rates."""
@@ -55,36 +57,37 @@ class Course:
 
     def decide(self, function: Function, scaling: Scaling, prometheus: Prometheus) -> Standing:
         """Ask for the rate and decide; TroubleError or ScalingError where that cannot be."""
+        running = function.counts(lambda member: member.running)
+        ready = function.counts(lambda member: member.ready)
+        latest = _latest(scaling, prometheus, is_running=any(running.values()))
+        self._begin(latest, scaling, prometheus)
+        pace = Pace(scaling.query.window_s, self.interval_s)
+        self._run = self._run.then(latest.at_s, pace)
+        if any(running.values()):
+            _check_whole(self._run, pace, scaling.query)
+        decision = self._controller.decide(
+            latest.at_s, [*self._past, latest], running, ready, scaling.options
+        )
+        self._past = []
+        return Standing(function, kept_awake(decision, scaling, running), latest.at_s, None)
+
+    def _begin(self, latest: Sample, scaling: Scaling, prometheus: Prometheus) -> None:
+        """Begin anew, with the past that Prometheus has, where query or settings are others."""
         settings = replace(
             self.settings,
             policy=scaling.policy,
             scale_down_window_s=scaling.scale_down_window_s,
         )
         of = scaling.query.promql, settings
-        running = function.counts(lambda member: member.running)
-        ready = function.counts(lambda member: member.ready)
-        latest = _latest(scaling, prometheus, is_running=any(running.values()))
-        is_new = self._of != of or latest.at_s < self.standing.decided_at_s - _STEP_BACK_S
-        past = self._history(scaling, settings, prometheus) if is_new or self._missed() else []
-        if is_new:
-            self._controller = Controller(settings)
-            self._of = of
-        decision = self._controller.decide(
-            latest.at_s, [*past, latest], running, ready, scaling.options
-        )
-        return Standing(function, kept_awake(decision, scaling, running), latest.at_s, None)
-
-    def _missed(self) -> bool:
-        """Tell whether Prometheus may have rates that the controller was not given."""
-        trouble = self.standing.trouble
-        return trouble is not None and trouble.reason in _MISSED
-
-    def _history(
-        self, scaling: Scaling, settings: ControllerSettings, prometheus: Prometheus
-    ) -> list[Sample]:
-        length_s = max(settings.scale_down_window_s, settings.trend_s)
+        if self._of == of and latest.at_s >= self.standing.decided_at_s - _STEP_BACK_S:
+            return
+        length_s = max(settings.scale_down_window_s, settings.trend_s, 2 * scaling.query.window_s)
         step_s = max(self.interval_s, length_s / _MOST_STEPS)
-        return prometheus.history(scaling.query, length_s, step_s)
+        found = prometheus.history(scaling.query, length_s, step_s)
+        pace = Pace(scaling.query.window_s, step_s)
+        self._run, self._past = runs.after(Run.before(latest.at_s - length_s), found, pace)
+        self._controller = Controller(settings)
+        self._of = of
 
 
 def _latest(scaling: Scaling, prometheus: Prometheus, *, is_running: bool) -> Sample:
@@ -95,3 +98,12 @@ def _latest(scaling: Scaling, prometheus: Prometheus, *, is_running: bool) -> Sa
         if error.trouble.reason is Reason.NO_DATA and scaling.query.is_in_pods and not is_running:
             return prometheus.nothing()
         raise
+
+
+def _check_whole(run: Run, pace: Pace, query: Query) -> None:
+    if run.lacks_s(pace):
+        raise TroubleError(
+            Reason.WINDOW_NOT_FULL,
+            f"{query.origin}: data have come, or come again, for less than the {pace.window_s:g} s "
+            "over which the query averages",
+        )

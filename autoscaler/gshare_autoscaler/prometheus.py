@@ -7,6 +7,7 @@ the next round asks again.
 Source: prometheus.io/docs/prometheus/latest/querying/api.
 """
 
+import datetime as dt
 import math
 import time
 from collections.abc import Callable
@@ -67,12 +68,11 @@ class Prometheus:
         """Return what `query` says now: one number that is not old."""
         data = self._call("query", query, {})
         sample = _sample(self._one(data, query), query)
-        age_s = self._clock() - sample.at_s
-        if abs(age_s) > self._settings.stale_s:
+        if abs(self._clock() - sample.at_s) > self._settings.stale_s:
             raise TroubleError(
                 Reason.STALE_DATA,
-                f"{_named(query)}: the value is {age_s:.0f} s old by this machine's clock: "
-                f"may be {self._settings.stale_s:.0f} s",
+                f"{_named(query)}: the value is of {_time(sample.at_s)}, over "
+                f"{self._settings.stale_s:g} s away by this machine's clock",
             )
         return sample
 
@@ -199,6 +199,13 @@ def _refuse_many(series: list[_Series], query: Query) -> NoReturn:
         f"{_named(query)}: gives {len(series)} series, such as {_shortened(shown)}: "
         "must give one number: put sum(...) around it",
     )
+
+
+def _time(at_s: float) -> str:
+    try:
+        return dt.datetime.fromtimestamp(at_s, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_s:g} s of the epoch"
 
 
 def _named(query: Query) -> str:

@@ -44,6 +44,9 @@ PRESETS: Final[Mapping[str, str]] = MappingProxyType(
 _IN_PODS: Final = frozenset({DEFAULT, "knative", "knative-otel"})
 """Presets of counters that a function's own pods hold: without a pod, nothing is counted."""
 
+_RANGE: Final = re.compile(r"\[\s*(\d+)(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 _VARIABLE: Final = re.compile(r"\$(namespace|function|window)\b")
 
 
@@ -55,6 +58,12 @@ class Query:
     origin: str
     is_in_pods: bool = False
     """Whether only the function's own pods count: it must then keep one to see any load."""
+
+    @property
+    def window_s(self) -> float:
+        """Return over how long it averages: its longest range; 0 where it has none."""
+        found = _RANGE.findall(self.promql)
+        return max((int(number) * _SECONDS[unit] for number, unit in found), default=0.0)
 
 
 def query(text: str, origin: str, values: Mapping[str, str]) -> Query:

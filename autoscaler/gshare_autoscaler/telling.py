@@ -7,12 +7,14 @@ from typing import Final
 from gshare.runtime.kube import EventWriter, Regarding
 
 from .answers import Answer, Target
-from .conditions import Trouble
+from .conditions import Reason, Trouble
 
 ACTION: Final = "Scaling"
 _RESUMED: Final = "ScalingResumed"
 _QUIET_S: Final = 60.0
 """For this long the same reason is not told again, however its text changes."""
+_PASSING: Final = frozenset({Reason.UNKNOWN, Reason.WINDOW_NOT_FULL})
+"""What is over by itself, and so is worth no event."""
 
 
 class Teller:
@@ -30,7 +32,9 @@ class Teller:
             target, trouble = answer.target, answer.trouble
             known = self._told.get(target)
             about = Regarding("Deployment", target.name, target.namespace, uids.get(target, ""))
-            if trouble is not None:
+            if trouble is not None and trouble.reason in _PASSING:
+                told |= {target: known} if known is not None else {}
+            elif trouble is not None:
                 if known is None or self._is_new(trouble, *known):
                     note = f"{trouble.text}; {_kept(answer)}"
                     self._events.post(about, "Warning", trouble.reason.value, ACTION, note)

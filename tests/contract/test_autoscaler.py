@@ -121,7 +121,11 @@ def test_the_last_number_stands_while_prometheus_is_away_and_then_ends(start, pr
     ("answer", "expected", "part"),
     [
         (data("vector", []), Reason.NO_DATA, "finds no series"),
-        (data("vector", [{"metric": {}, "value": [1.0, "5"]}]), Reason.STALE_DATA, "s old"),
+        (
+            data("vector", [{"metric": {}, "value": [1.0, "5"]}]),
+            Reason.STALE_DATA,
+            "is of 1970-01-01 00:00:01 UTC",
+        ),
         (data("vector", [{"metric": {}, "value": [1.0, "NaN"]}]), Reason.NO_DATA, "gives NaN"),
         (data("vector", [{"metric": {}, "value": [1.0, "-1"]}]), Reason.QUERY_REFUSED, "gives -1"),
         (
@@ -396,16 +400,39 @@ def test_a_function_whose_gateway_counts_its_load_goes_to_zero(api, start, prome
         assert asleep == (0, 0)
 
 
-def test_what_prometheus_counted_while_it_was_out_of_reach_still_counts(start, prometheus):
+def test_a_window_that_fills_after_a_break_is_no_load_that_grows(start, prometheus):
+    """Prometheus divides by the whole window what it saw of it: the rate climbs for that long."""
     with start() as service:
         wait_until(lambda: replicas(service) == 3)
-        cut_at_s = time.time()
         prometheus.stop()
-        wait_until(lambda: reason(service) is Reason.PROMETHEUS_AWAY)
-        time.sleep(0.7)  # more than a step of a range query
+        time.sleep(0.7)  # more than half of the window of 1 s
 
         back_at_s = time.time()
-        prometheus.rate = lambda at_s: 110.0 if cut_at_s < at_s < back_at_s else 60.0
+        prometheus.rate = lambda at_s: 60.0 * min(1.0, max(0.0, at_s - back_at_s))
         prometheus.listen()
+        wait_until(lambda: reason(service) is Reason.WINDOW_NOT_FULL)
+        seen = set()
+        wait_until(lambda: seen.add(replicas(service)) or reason(service) is None)
+        until_s = time.monotonic() + 0.5
+        wait_until(lambda: seen.add(replicas(service)) or time.monotonic() > until_s)
 
-        wait_until(lambda: replicas(service) >= 4)
+        assert seen == {3}
+
+
+def test_a_series_that_has_only_begun_is_waited_for(start, prometheus):
+    prometheus.starts_at_s = time.time() + 0.2
+    with start() as service:
+        wait_until(lambda: reason(service) is Reason.NO_DATA)
+        wait_until(lambda: reason(service) is Reason.WINDOW_NOT_FULL)
+
+        wait_until(lambda: replicas(service) == 3)
+
+        assert time.time() - prometheus.starts_at_s >= 0.95
+
+
+def test_a_function_without_a_replica_does_not_wait_for_a_window(api, start, prometheus):
+    api.put("deployments", deployment("thin", replicas=0))
+    api.put("configmaps", config_map(rate_query="sum(rate(hits[1h]))"))
+    prometheus.starts_at_s = time.time()
+    with start() as service:
+        wait_until(lambda: replicas(service) == 3)

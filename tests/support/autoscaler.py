@@ -35,6 +35,7 @@ def serving(
         url=prometheus.url,
         timeout_s=changes.pop("timeout_s", 2.0),
         token_file=changes.pop("token_file", None),
+        window="1s",
     )
     settings = dataclasses.replace(SETTINGS, prometheus=asked, **changes)
     service = Service(settings, ApiServer.connect(api.kubeconfig(folder)))

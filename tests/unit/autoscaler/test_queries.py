@@ -35,3 +35,17 @@ def test_promql_of_a_user_may_hold_the_variables():
 
 def test_a_dollar_that_begins_no_variable_stays():
     assert promql('up{job=~"a$",x="$name"}') == 'up{job=~"a$",x="$name"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "window_s"),
+    [
+        ("gshare", 30.0),
+        ("sum(rate(a[5m])) + sum(rate(b[90s]))", 300.0),
+        ("max_over_time(sum(rate(a[1m]))[1h:10s])", 3600.0),
+        ("load_now", 0.0),
+    ],
+    ids=["a preset", "the longest of several", "a subquery", "no range"],
+)
+def test_a_query_averages_over_its_longest_range(text, window_s):
+    assert queries.query(text, "here", VALUES).window_s == window_s

@@ -42,6 +42,11 @@ class Declared:
         except InputError as error:
             raise TroubleError(Reason.BAD_SETTING, str(error)) from error
 
+    def where(self, annotation: str) -> str:
+        """Return the object and the field that declare a setting; empty where none does."""
+        found = self._field(annotation)
+        return f"{found.source}: {found.path}" if found else ""
+
     def _field(self, annotation: str) -> Field | None:
         found = [
             Field(named(each), f"metadata.annotations[{annotation}]", text)

@@ -219,7 +219,8 @@ def _scaling(
     window_s = declared.read(
         names.ANNOTATION_SCALE_DOWN_WINDOW, lambda found: found.read(units.milliseconds) / 1000
     )
-    options, unfit = _options(name, profile, members, slo_ms)
+    slo_from = declared.where(names.ANNOTATION_SLO) or f"function {name}: slo_ms of its profile"
+    options, unfit = _options(name, profile, members, slo_ms, slo_from)
     return Scaling(
         _query(name, declared, defaults),
         policy or defaults.policy,
@@ -231,7 +232,7 @@ def _scaling(
 
 
 def _options(
-    name: Name, profile: Profile, members: Sequence[Member], slo_ms: float | None
+    name: Name, profile: Profile, members: Sequence[Member], slo_ms: float | None, slo_from: str
 ) -> tuple[tuple[Option, ...], Mapping[Shape, str]]:
     """Return what a planner may choose from, and why shapes of other Deployments are not in it."""
     if not members:
@@ -243,8 +244,18 @@ def _options(
         try:
             scaling.options(profile, shapes, slo_ms)
         except NoShapeError as error:
-            raise TroubleError(Reason.NO_SHAPE_MEETS_SLO, f"function {name}: {error}") from error
+            text = f"{slo_from}: {error}{_better(profile, slo_ms)}"
+            raise TroubleError(Reason.NO_SHAPE_MEETS_SLO, text) from error
     return judged.options, judged.refused
+
+
+def _better(profile: Profile, slo_ms: float | None) -> str:
+    """Return a shape of the profile that would do, the cheapest; empty where none would."""
+    found = scaling.judge(profile, None, slo_ms).options
+    if not found:
+        return ""
+    best = min(found, key=lambda option: (option.cost, option.shape))
+    return f"; {best.shape} of the profile would: give it a Deployment (gshare render)"
 
 
 def _one_line(error: InputError) -> str:

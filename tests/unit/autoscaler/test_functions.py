@@ -187,7 +187,18 @@ def broken_point(**changes):
             [annotated(slo="10ms")],
             None,
             Reason.NO_SHAPE_MEETS_SLO,
-            ["function team/resnet", "SLO of 10 ms", "nearest is 12x40", "60.0 ms"],
+            [
+                "Deployment team/resnet-a: metadata.annotations[gshare.io/slo]: resnet: no shape",
+                "SLO of 10 ms",
+                "nearest is 12x40",
+                "60.0 ms",
+            ],
+        ),
+        (
+            [deployment("thin", 6, 20)],
+            None,
+            Reason.NO_SHAPE_MEETS_SLO,
+            ["function team/resnet: slo_ms of its profile", "; 12x40 of the profile would"],
         ),
         (
             [annotated(slo="69")],
@@ -222,6 +233,7 @@ def broken_point(**changes):
         "negative point",
         "uneven points",
         "SLO that no shape meets",
+        "SLO that other shapes meet",
         "SLO without unit",
         "contradicting Deployments",
         "unknown policy",

@@ -84,6 +84,22 @@ def test_it_may_write_its_own_secret_and_apiservices_alone(found):
     assert named["apiservices", "patch"] == set(registration.names_of_all())
 
 
+def test_kustomize_renames_nothing_that_roles_name(found):
+    """It gives a generated ConfigMap another name, and puts that wherever the old one stands."""
+    said = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+    generated = {each["name"] for each in said["configMapGenerator"]}
+
+    named = {
+        name
+        for (kind, _), each in found.items()
+        if kind in {"Role", "ClusterRole"}
+        for rule in each["rules"]
+        for name in rule.get("resourceNames", [])
+    }
+
+    assert not generated & named
+
+
 def test_it_may_scale_nothing(found):
     written = {
         resource

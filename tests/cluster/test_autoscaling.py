@@ -61,13 +61,15 @@ def stage() -> Iterator[Stage]:
         if running is None
         else Cluster.attach(Path(running))
     )
+    prometheus = Prometheus(cluster)
     try:
         deployment.deploy(cluster, say, OVERLAY)
-        found = Stage(cluster, Prometheus(cluster), Autoscaler(cluster))
+        found = Stage(cluster, prometheus, Autoscaler(cluster))
         found.prometheus.start()
         found.autoscaler.deploy(found.prometheus)
         yield found
     finally:
+        prometheus.close()
         if running is None:
             cluster.down()
 

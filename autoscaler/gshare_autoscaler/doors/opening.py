@@ -25,14 +25,18 @@ class Doors:
     ) -> None:
         counts = metrics.counts(registry)
         registry.register(DesiredReplicas(answers))
-        self._custom_metrics = settings.api and CustomMetrics(
-            settings,
-            settings.api,
-            api,
-            lambda trust: metrics_app(answers, trust, counts),
-            counts,
+        self._custom_metrics = (
+            CustomMetrics(
+                settings,
+                settings.api,
+                api,
+                lambda trust: metrics_app(answers, trust, counts),
+                counts,
+            )
+            if settings.api
+            else None
         )
-        self._keda = settings.keda and Keda(settings.keda, answers, counts)
+        self._keda = Keda(settings.keda, answers, counts) if settings.keda else None
 
     @property
     def ports(self) -> dict[str, int]:

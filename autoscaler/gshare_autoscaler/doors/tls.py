@@ -56,11 +56,6 @@ class Tls(Adapter):
         super().__init__(None, None)
         self._keys: Keys | None = None
 
-    @property
-    def keys(self) -> Keys | None:
-        """Return what is in use; None before the first `use`."""
-        return self._keys
-
     def use(self, keys: Keys) -> None:
         """Serve new connections with `keys`; ssl.SSLError or ValueError where they are none."""
         if keys == self._keys:
@@ -98,20 +93,20 @@ class Tls(Adapter):
 class Connection(HTTPConnection):
     """A connection that first shakes hands."""
 
-    made_under: Keys | None = None
     is_new = True
+    is_greeted = False
 
     def communicate(self) -> bool:
         """Shake hands or answer one request; tell whether the connection goes on."""
-        keys = self.server.ssl_adapter.keys
-        if self.made_under is None:
-            self.made_under = keys
+        if not self.is_greeted:
+            self.is_greeted = True
             if not self._shake_hands():
                 return False
             # The request mostly follows at once; a client that waits goes back to cost no thread.
             if not _is_readable(self.socket):
                 return True
-        return self.made_under == keys and bool(super().communicate())
+        is_current = self.socket.context is self.server.ssl_adapter.context
+        return is_current and bool(super().communicate())  # type: ignore[no-untyped-call]
 
     def _shake_hands(self) -> bool:
         self.socket.settimeout(HANDSHAKE_S)
@@ -130,7 +125,7 @@ class Server(wsgi.Server):
 
     ConnectionClass = Connection
     # cheroot would count them under a lock for each answer; each costs a descriptor alone.
-    keep_alive_conn_limit = None
+    keep_alive_conn_limit = None  # type: ignore[assignment]  # unlimited, says cheroot's docstring
 
     def __init__(self, address: Address, app: Flask, threads: int, tls: Tls) -> None:
         super().__init__(

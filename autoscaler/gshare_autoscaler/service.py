@@ -35,7 +35,7 @@ class Service:
         self.watches = Watches(api)
         self._events = EventWriter(api, f"{names.DOMAIN}/autoscaler", platform.node())
         prometheus = Prometheus(settings.prometheus, settings.queries)
-        teller = Teller(self._events)
+        teller = Teller(self._events, settings.patience_s)
         self.rounds = Rounds(
             settings, Partners(self.watches, prometheus, self.answers, teller, self.counts)
         )

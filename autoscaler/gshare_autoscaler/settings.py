@@ -56,6 +56,8 @@ class AutoscalerSettings:
     """How long the last good answer stands without a new one: as long as HPA's own memory."""
     scaling: ControllerSettings = field(default_factory=ControllerSettings)
     """How eager, where a function does not say it itself."""
+    patience_s: float = 15.0
+    """How long data may be missing before an event tells of it: a new function has none yet."""
     queries: int = 8
     """How many queries are under way at once."""
     costs_s: float = 15.0

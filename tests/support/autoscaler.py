@@ -20,7 +20,11 @@ from .fake_prometheus import FakePrometheus
 GIB = 2**30
 LOOPBACK = Address("127.0.0.1", 0)
 SETTINGS = AutoscalerSettings(
-    metrics=LOOPBACK, doors=DoorSettings(api=None, keda=None), interval_s=0.05, costs_s=0.05
+    metrics=LOOPBACK,
+    doors=DoorSettings(api=None, keda=None),
+    interval_s=0.05,
+    costs_s=0.05,
+    patience_s=0.1,
 )
 RESNET = {(6, 20): 13.5, (12, 40): 35.0, (24, 40): 37.5, (24, 100): 75.0}
 """Throughput by SM and quota, as the paper has it."""

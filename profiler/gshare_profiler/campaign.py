@@ -19,6 +19,8 @@ from .trial import Measured
 ATTEMPTS: Final = 2
 ODD: Final = 0.04
 """How much slower than a smaller shape one may seem before it is tried once more."""
+ODD_P99: Final = 1.5
+"""How much longer its p99 may seem."""
 _HOPELESS: Final = 3
 """So many failures and no success: it is the function or the machine, not the shape."""
 
@@ -101,13 +103,21 @@ def odd_one_of(trials: Sequence[Trial]) -> At | None:
 
     Something disturbed that trial, a busy host for one: what disturbs makes slower, never faster.
     """
-    rates = {at: rate for at, rate in rates_of(trials).items() if rate is not None}
+    measured = [(each, each.measured) for each in trials if each.measured is not None]
     tried = Counter((each.sm, each.quota) for each in trials)
-    for (sm, quota), rate in rates.items():
-        smaller = [other for at, other in rates.items() if at[0] <= sm and at[1] <= quota]
-        if tried[sm, quota] == 1 and rate < (1 - ODD) * max(smaller):
-            return (sm, quota)
+    for trial_, found in measured:
+        smaller = [
+            other for each, other in measured if each.sm <= trial_.sm and each.quota <= trial_.quota
+        ]
+        if tried[trial_.sm, trial_.quota] == 1 and _is_slow(found, smaller):
+            return (trial_.sm, trial_.quota)
     return None
+
+
+def _is_slow(found: Measured, smaller: Sequence[Measured]) -> bool:
+    best_rps = max(each.throughput_rps for each in smaller)
+    best_p99_ms = min(each.p99_ms for each in smaller)
+    return found.throughput_rps < (1 - ODD) * best_rps or found.p99_ms > ODD_P99 * best_p99_ms
 
 
 def _is_hopeless(trials: Sequence[Trial]) -> bool:

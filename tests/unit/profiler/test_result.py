@@ -32,10 +32,13 @@ def test_a_profile_has_a_point_for_each_shape_and_names_what_failed() -> None:
 
 
 def test_of_several_trials_the_fastest_counts_and_the_most_memory() -> None:
-    profile = made([trial(rate_rps=20, memory_bytes=5), trial(rate_rps=27, memory_bytes=4)])
+    slow = trial(rate_rps=20, memory_bytes=5, p50_ms=1, p95_ms=2, p99_ms=3)
+    fast = trial(rate_rps=27, memory_bytes=4, p50_ms=2, p95_ms=3, p99_ms=4)
 
-    (point,) = profile.points
+    (point,) = made([slow, fast]).points
+
     assert (point.throughput_rps, point.memory_bytes, point.trials) == (27, 5, 2)
+    assert (point.latency.p50_ms, point.latency.p99_ms) == (1, 3)
 
 
 def test_a_shape_that_failed_and_then_worked_has_not_failed() -> None:

@@ -47,6 +47,8 @@ _IN_PODS: Final = frozenset({DEFAULT, "knative", "knative-otel"})
 _RANGE: Final = re.compile(r"\[\s*(\d+)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
+_LONGEST_S: Final = 300.0
+
 _VARIABLE: Final = re.compile(r"\$(namespace|function|window)\b")
 
 
@@ -61,9 +63,13 @@ class Query:
 
     @property
     def window_s(self) -> float:
-        """Return over how long it averages: its longest range; 0 where it has none."""
+        """Return over how long it averages: its longest range; 0 where it has none.
+
+        Five minutes at most: a new function cannot wait for a day of data.
+        """
         found = _RANGE.findall(self.promql)
-        return max((int(number) * _SECONDS[unit] for number, unit in found), default=0.0)
+        longest_s = max((int(number) * _SECONDS[unit] for number, unit in found), default=0.0)
+        return min(longest_s, _LONGEST_S)
 
 
 def query(text: str, origin: str, values: Mapping[str, str]) -> Query:

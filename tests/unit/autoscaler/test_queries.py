@@ -42,10 +42,11 @@ def test_a_dollar_that_begins_no_variable_stays():
     [
         ("gshare", 30.0),
         ("sum(rate(a[5m])) + sum(rate(b[90s]))", 300.0),
-        ("max_over_time(sum(rate(a[1m]))[1h:10s])", 3600.0),
+        ("max_over_time(sum(rate(a[1m]))[2m:10s])", 120.0),
+        ("sum(increase(a[1d])) / 86400", 300.0),
         ("load_now", 0.0),
     ],
-    ids=["a preset", "the longest of several", "a subquery", "no range"],
+    ids=["a preset", "the longest of several", "a subquery", "a day", "no range"],
 )
 def test_a_query_averages_over_its_longest_range(text, window_s):
     assert queries.query(text, "here", VALUES).window_s == window_s

@@ -5,6 +5,7 @@ A cluster of its own, whose simulated GPUs are as fast as real ones: 69 ms are 6
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -258,10 +259,18 @@ def _keep_case(
             "sent_late_p99_ms": sorted(each.late_ms for each in requests)[
                 len(requests) * 99 // 100
             ],
+            "missed_by_second": _missed_by_second(requests, offer),
             "start_up_s": [[a - offer.began_s, b - offer.began_s] for a, b in course.starts()],
             "replicas": [
                 [round(sight.at_s - offer.began_s, 1), dict(sight.wanted), dict(sight.ready)]
                 for sight in course.changes()
             ],
         }
+    )
+
+
+def _missed_by_second(requests: list[Request], offer: Offer) -> dict[int, int]:
+    """Return how many requests missed the objective, of the seconds in which any did."""
+    return Counter(
+        int(request.due_s - offer.began_s) for request in requests if request.misses(SLO_MS)
     )

@@ -2,16 +2,28 @@
 
 import base64
 import json
+import socket
 import ssl
 
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.support.fake_api_server import FakeApiServer, wait_until
 from tests.support.fake_api_troubles import Answer
-from tests.support.front_proxy import NAME, Client, FrontProxy, answers_with, open_doors, value_path
+from tests.support.front_proxy import (
+    LOOPBACK,
+    NAME,
+    Client,
+    FrontProxy,
+    answers_with,
+    open_doors,
+    value_path,
+)
 
 from gshare import names
-from gshare_autoscaler.doors import settings
+from gshare.errors import GshareError
+from gshare.runtime.address import Address
+from gshare.runtime.kube import ApiServer
+from gshare_autoscaler.doors import Doors, DoorSettings, settings
 
 API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 SECRETS = f"/api/v1/namespaces/{names.NAMESPACE}/secrets"
@@ -193,3 +205,40 @@ def test_an_apiservice_that_may_not_be_written_is_told_and_others_are_answered(
         status, _ = Client(doors.ports["custom_metrics"], proxy.context()).get(value_path())
 
     assert status == 200
+
+
+def test_keys_that_someone_else_keeps_changing_are_told(fake, tmp_path):
+    fake.refused[SECRETS] = Answer(409, "AlreadyExists", "secrets already exists")
+    doors = Doors(
+        DoorSettings(api=LOOPBACK, keda=None, upkeep_s=0.05),
+        ApiServer.connect(fake.kubeconfig(tmp_path)),
+        answers_with(),
+        CollectorRegistry(),
+    )
+    doors.start()
+    try:
+        wait_until(lambda: "secret" in doors.trouble)
+        trouble, is_serving = doors.trouble, doors.is_serving
+    finally:
+        doors.stop()
+
+    assert trouble == (
+        "custom metrics: secret gshare-system/gshare-autoscaler-serving: someone else changes it"
+    )
+    assert not is_serving
+
+
+def test_a_port_that_is_taken_ends_the_start_and_leaves_no_door_open(fake, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        doors = Doors(
+            DoorSettings(api=address, keda=None),
+            ApiServer.connect(fake.kubeconfig(tmp_path)),
+            answers_with(),
+            CollectorRegistry(),
+        )
+
+        with pytest.raises(GshareError, match=f"cannot listen on 127.0.0.1:{address.port}"):
+            doors.start()
+
+    assert fake.asked == []

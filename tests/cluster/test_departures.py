@@ -1,9 +1,10 @@
 """A scale-down takes the replica whose departure frees a GPU, by the autoscaler's word."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.harness import Cluster
+from tests.cluster.harness import Cluster, ClusterError
 from tests.cluster.support import programs, workloads
 from tests.cluster.support.autoscaler import Autoscaler
 from tests.cluster.support.prometheus import Prometheus
@@ -16,7 +17,7 @@ from gshare.annotations import decode_placement
 FUNCTION = "departing"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def autoscaler(cluster: Cluster) -> Iterator[Autoscaler]:
     """Run an autoscaler, which needs no Prometheus for this, and remove it."""
     found = Autoscaler(cluster)
@@ -52,6 +53,43 @@ def test_the_older_replica_leaves_where_that_frees_its_gpu(
     scene.wait_gone(name_of(older))
 
     assert [name_of(each) for each in scene.pods(FUNCTION)] == [name_of(younger)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"annotations": {names.ANNOTATION_QUOTA_LIMIT: "30"}},
+        {"annotations": {names.ANNOTATION_DELETION_COST: "1", "other": "1"}},
+        {"labels": {workloads.LABEL: "other"}},
+        {"finalizers": ["other/one"]},
+    ],
+    ids=["an annotation", "a cost and more", "a label", "a finalizer"],
+)
+def test_the_autoscaler_may_write_nothing_else_of_a_pod(
+    scene: Scene,
+    autoscaler: Autoscaler,  # noqa: ARG001 (its policy is there)
+    change: Object,
+) -> None:
+    scene.create(workloads.pod("kept", Ask(program=programs.CALM)))
+    until(lambda: not _refusal(scene, {"annotations": _COST}), "a cost may be written")
+
+    assert "gshare: pod kept: " in until(lambda: _refusal(scene, change), "it is refused")
+
+
+_COST = {names.ANNOTATION_DELETION_COST: "3"}
+
+
+def _refusal(scene: Scene, metadata: Object) -> str:
+    """Return why the autoscaler may not change a pod so; empty where it may."""
+    account = f"system:serviceaccount:{names.NAMESPACE}:{names.PART_AUTOSCALER}"
+    try:
+        scene.cluster.kubectl(
+            *("patch", "pod", "kept", "-n", scene.namespace, "--as", account),
+            *("--type=merge", "--dry-run=server", "-p", json.dumps({"metadata": metadata})),
+        )
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 def _function(ask: Ask) -> Object:

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Departures:
-    """Looks every `interval_s`, on a thread of its own."""
+    """Looks every `interval_s`, on a thread of its own; `written` hears how many costs it wrote."""
 
     def __init__(
         self,
@@ -35,11 +35,13 @@ class Departures:
         has_own_costs: Callable[[Target], bool | None],
         writer: Writer,
         interval_s: float,
+        written: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._pods = pods
         self._has_own_costs = has_own_costs
         self._writer = writer
         self._interval_s = interval_s
+        self._written = written
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="departures", daemon=True)
 
@@ -62,7 +64,7 @@ class Departures:
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
             try:
-                self.look()
+                self._written(self.look())
             except Exception:  # noqa: BLE001 (a service loop, logged)
                 _log.exception("event=look_failed")
 

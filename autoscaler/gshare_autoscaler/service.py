@@ -40,7 +40,11 @@ class Service:
             settings, Partners(self.watches, prometheus, self.answers, teller, self.counts)
         )
         self._departures = Departures(
-            self.watches.known_pods, self.watches.has_own_costs, Writer(api), settings.costs_s
+            self.watches.known_pods,
+            self.watches.has_own_costs,
+            Writer(api),
+            settings.costs_s,
+            self.counts.costs.inc,
         )
         registry = self.counts.registry
         self.doors = Doors(settings.doors, api, self.answers, registry)

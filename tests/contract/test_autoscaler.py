@@ -336,11 +336,14 @@ def test_the_replica_that_frees_a_gpu_is_told_to_leave_first(api, start):
     for name, gpu, owner in (("p1", "g1", "thin"), ("o", "g1", "whole"), ("p2", "g2", "thin")):
         api.put("pods", pod(name, gpu, owner))
 
-    with start():
+    with start() as service:
         wait_until(lambda: cost_of(api, "p1") == "2")
 
         wait_until(lambda: cost_of(api, "p2") == "1")
         assert cost_of(api, "o") is None
+        wait_until(
+            lambda: "gshare_autoscaler_deletion_costs_total 2.0" in page(service, "/metrics")
+        )
 
 
 def test_costs_that_are_right_are_not_written_again(api, start):

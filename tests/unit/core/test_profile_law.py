@@ -107,3 +107,38 @@ def test_what_is_no_positive_rate_is_refused_by_name(rate: float) -> None:
 def test_no_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="no measurement"):
         law.fit({})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"level": 0.0}, {"bend_percent": -1.0}, {"sharpness": float("nan")}],
+    ids=["level", "bend", "sharpness"],
+)
+def test_a_trend_refuses_what_is_not_above_zero(wrong: dict[str, float]) -> None:
+    given = {"level": 75.0, "quota_exponent": 1.0, "bend_percent": 8.0, "sharpness": 3.0}
+
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*above 0"):
+        law.Trend(**{**given, **wrong})
+
+
+def test_the_law_tells_throughput_and_p99_of_any_shape() -> None:
+    rates = {at: resnet(*at) for at in GRID}
+    found = law_of(rates, {at: 2000 / rate for at, rate in rates.items()})
+
+    assert found.throughput_rps(24, 60) == pytest.approx(45, rel=0.03)
+    assert found.p99_ms(24, 60) == pytest.approx(2000 / 45, rel=0.03)
+
+
+def test_a_given_trend_is_kept_and_what_differs_from_it_is_told() -> None:
+    trend = law.Trend(75.0, 1.0, 1.0, 3.0)
+
+    surface = Surface.fit({(6, 100): 50.0}, trend)
+
+    (measured, elsewhere) = surface.at([(6, 100), (100, 100)])
+    assert surface.trend is trend
+    assert measured.value == pytest.approx(50, rel=0.02)
+    assert 50 < elsewhere.value < 75
+
+
+def test_nothing_asked_is_nothing_told() -> None:
+    assert Surface.fit({(6, 100): 50.0}).at([]) == []

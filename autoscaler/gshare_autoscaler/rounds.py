@@ -99,7 +99,8 @@ class Rounds:
             try:
                 self.round()
             except Exception:  # noqa: BLE001 (a service loop, logged)
-                _log.exception("event=round_failed")
+                if not self._stopping.is_set():  # its queries were cancelled
+                    _log.exception("event=round_failed")
             took_s = time.monotonic() - began
             self._partners.counts.rounds.observe(took_s)
             self._stopping.wait(max(0.0, self._settings.interval_s - took_s))

@@ -81,6 +81,7 @@ def test_it_serves_until_it_is_told_to_end(start):
     program.process.send_signal(signal.SIGTERM)
 
     assert program.process.wait(10) == 0
+    assert "Traceback" not in program.log.read_text()
 
 
 def test_a_killed_one_is_replaced_by_one_that_says_the_same(start, prometheus):

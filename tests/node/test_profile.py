@@ -196,3 +196,16 @@ def _fill(machine: Machine, output: Path) -> None:
     with journal.open("ab") as file:
         for at in Grid().shapes:
             file.write(msgspec.json.encode(trial(*at, resnet(*at))) + b"\n")
+
+
+@pytest.mark.slow
+def test_the_function_that_is_scaled_is_profiled_on_one_machine_too(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """Its probe asks a second port, which is another one here."""
+    file = ROOT / "examples" / "autoscaling" / "resnet.yaml"
+    running = machine.start(*_profile(file, tmp_path / "out", "--time-scale", 2))
+
+    (first,) = _wait_for_trials(running, 1)
+
+    assert first.startswith("SM 100 quota 100:")

@@ -46,9 +46,14 @@ def _settings(options: argparse.Namespace) -> server.Settings:
     return server.Settings(
         host=options.host,
         port=options.port,
-        metrics_port=options.metrics_port,
+        metrics_port=_local(options.metrics_port),
         drain_seconds=options.drain_seconds,
     )
+
+
+def _local(port: int | None) -> int | None:
+    """Return the port to listen on for a container's port: $PORT_<port>, where one is given."""
+    return None if port is None else int(os.environ.get(f"PORT_{port}", port))
 
 
 def _favour_launches() -> None:

@@ -1,5 +1,6 @@
 """Runs the trials of a profile and writes all that comes of them."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -25,6 +26,7 @@ PROFILE: Final = "profile.json"
 CONFIG_MAP: Final = "configmap.yaml"
 REPORT: Final = "report.html"
 JOURNAL: Final = "trials.jsonl"
+_NEEDED: Final = ("locust", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ async def profile(
     _write(made, plan, {**_conditions(plan, site, trials), **conditions})
     _show(made, plan, console)
     return made
+
+
+def require_parts() -> None:
+    """Raise GshareError where what load and plots need is not installed."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise GshareError(
+            f"gshare profile needs {' and '.join(missing)}: pip install 'gshare[profiler]'"
+        )
 
 
 def _subject(plan: ProfilePlan, site: Site, conditions: Mapping[str, object]) -> dict[str, object]:

@@ -116,6 +116,7 @@ def profile_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     Each trial runs one replica alone on a GPU, held to its SM partition and its quota. An
     interrupted profile goes on where it stopped when the same command is given again.
     """
+    profile_run.require_parts()
     if local and cluster:
         raise InputError("command line", "--local", "given", "goes without --cluster")
     said = profile_subject.choose(file, up.read(file), function)

@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gshare.errors import GshareError
+from gshare.profile import UNEVEN
 
 from . import trial
 from .design import At, Design, Rates
@@ -21,6 +22,7 @@ ODD: Final = 0.04
 """How much slower than a smaller shape one may seem before it is tried once more."""
 ODD_P99: Final = 1.5
 """How much longer its p99 may seem."""
+MOST_TRIALS: Final = 4
 _HOPELESS: Final = 3
 """So many failures and no success: it is the function or the machine, not the shape."""
 
@@ -99,25 +101,31 @@ def rates_of(trials: Sequence[Trial]) -> Rates:
 
 
 def odd_one_of(trials: Sequence[Trial]) -> At | None:
-    """Return a shape tried once that was slower than a smaller one by more than trials vary.
+    """Return a shape that was slower than a smaller one by more than trials vary.
 
-    Something disturbed that trial, a busy host for one: what disturbs makes slower, never faster.
+    Something disturbed its trial, a busy host for one: what disturbs makes slower, never faster. It
+    is tried once more, and up to `MOST_TRIALS` times where no profile could be made of it.
     """
-    measured = [(each, each.measured) for each in trials if each.measured is not None]
+    found: dict[At, list[Measured]] = {}
+    for each in trials:
+        if each.measured is not None:
+            found.setdefault((each.sm, each.quota), []).append(each.measured)
+    best = {
+        at: (max(each.throughput_rps for each in seen), min(each.p99_ms for each in seen))
+        for at, seen in found.items()
+    }
     tried = Counter((each.sm, each.quota) for each in trials)
-    for trial_, found in measured:
-        smaller = [
-            other for each, other in measured if each.sm <= trial_.sm and each.quota <= trial_.quota
-        ]
-        if tried[trial_.sm, trial_.quota] == 1 and _is_slow(found, smaller):
-            return (trial_.sm, trial_.quota)
-    return None
+    return next((at for at in best if tried[at] < _trials_due(at, best)), None)
 
 
-def _is_slow(found: Measured, smaller: Sequence[Measured]) -> bool:
-    best_rps = max(each.throughput_rps for each in smaller)
-    best_p99_ms = min(each.p99_ms for each in smaller)
-    return found.throughput_rps < (1 - ODD) * best_rps or found.p99_ms > ODD_P99 * best_p99_ms
+def _trials_due(at: At, best: Mapping[At, tuple[float, float]]) -> int:
+    """Return how often a shape should be tried, given the best throughput and p99 of each."""
+    smaller = [known for other, known in best.items() if other[0] <= at[0] and other[1] <= at[1]]
+    slowness = 1 - best[at][0] / max(rps for rps, _ in smaller)
+    if slowness > UNEVEN:
+        return MOST_TRIALS
+    is_odd = slowness > ODD or best[at][1] > ODD_P99 * min(p99_ms for _, p99_ms in smaller)
+    return 2 if is_odd else 1
 
 
 def _is_hopeless(trials: Sequence[Trial]) -> bool:

@@ -6,6 +6,7 @@ from .schema import VERSION, read, write
 from .surface import Surface, law_of
 from .values import (
     LATENCY_LOAD,
+    UNEVEN,
     FailedPoint,
     Latency,
     Point,
@@ -16,6 +17,7 @@ from .values import (
 
 __all__ = [
     "LATENCY_LOAD",
+    "UNEVEN",
     "VERSION",
     "Estimate",
     "FailedPoint",

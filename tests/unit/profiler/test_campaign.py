@@ -113,3 +113,11 @@ def test_what_differs_as_trials_do_is_not_odd() -> None:
 def test_a_p99_half_as_long_again_as_a_smaller_shapes_is_odd() -> None:
     assert odd_one_of([trial(p99_ms=40.0), trial(24, 40, 20.0, p99_ms=59.0)]) is None
     assert odd_one_of([trial(p99_ms=40.0), trial(24, 40, 20.0, p99_ms=61.0)]) == (24, 40)
+
+
+def test_what_no_profile_could_be_made_of_is_tried_four_times() -> None:
+    slow = trial(50, 40, 20.0)
+
+    assert odd_one_of([trial(24, 40, 30.0), *[slow] * 3]) == (50, 40)
+    assert odd_one_of([trial(24, 40, 30.0), *[slow] * 4]) is None
+    assert odd_one_of([trial(24, 40, 30.0), slow, trial(50, 40, 29.0)]) is None

@@ -81,7 +81,7 @@ class Course:
         of = scaling.query.promql, settings
         if self._of == of and latest.at_s >= self.standing.decided_at_s - _STEP_BACK_S:
             return
-        length_s = max(settings.scale_down_window_s, settings.trend_s, 2 * scaling.query.window_s)
+        length_s = settings.scale_down_window_s + settings.trend_s + scaling.query.window_s
         step_s = max(self.interval_s, length_s / _MOST_STEPS)
         found = prometheus.history(scaling.query, length_s, step_s)
         pace = Pace(scaling.query.window_s, step_s)

@@ -16,6 +16,7 @@ TARGETS = {Target("team", f"function-{number}"): number for number in range(HPAS
 
 
 RUNS = 5
+BAR_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +46,19 @@ def p99_s(found):
     return sorted(found["seconds"])[HPAS * 99 // 100 - 1]
 
 
-@pytest.mark.parametrize("connections", [5, 50], ids=["HPA's default", "ten times that"])
+@pytest.mark.parametrize(
+    "connections", [5, 50, HPAS], ids=["HPA's default", "ten times that", "one each"]
+)
 def test_500_hpas_at_once_are_answered_within_a_second(ask, connections):
-    """The best of some runs counts: another program's turn on the machine is not the door's."""
-    best_s = min(p99_s(ask(connections)) for _ in range(RUNS))
+    """The first good run of some counts: another program's turn on the machine is not the door's.
 
-    print(f"connections={connections} p99={best_s * 1000:.0f} ms")  # noqa: T201 (for docs)
-    assert best_s < 1
+    With a connection each, most of the time are 500 handshakes, on both sides.
+    """
+    seconds = []
+    while len(seconds) < RUNS and min(seconds, default=BAR_S) >= BAR_S:
+        found = ask(connections)
+        assert sorted(int(each) for each in found["values"]) == list(range(HPAS))
+        seconds.append(p99_s(found))
 
-
-def test_500_connections_at_once_are_all_answered(ask):
-    """Mostly the cost of 500 handshakes, to both sides: no bar but that none is lost."""
-    found = ask(HPAS)
-
-    print(f"connections={HPAS} p99={p99_s(found) * 1000:.0f} ms")  # noqa: T201 (for docs)
-    assert sorted(int(each) for each in found["values"]) == list(range(HPAS))
+    print(f"connections={connections} p99={min(seconds) * 1000:.0f} ms")  # noqa: T201 (for docs)
+    assert min(seconds) < BAR_S

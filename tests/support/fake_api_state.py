@@ -117,14 +117,20 @@ class FakeApiState:
     def events_after(self, version: int, plural: str, timeout_s: float) -> list[tuple[int, bytes]]:
         """Return the watch lines after `version`; wait for one for up to `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._history and self._history[-1][0] > version, timeout_s
-            )
+            self._changed.wait_for(lambda: self._has_newer(version, plural), timeout_s)
             return [
                 (at, json.dumps({"type": verb, "object": what}).encode() + b"\n")
                 for at, verb, kind, what in self._history
                 if at > version and kind == plural
             ]
+
+    def _has_newer(self, version: int, plural: str) -> bool:
+        for at, _, kind, _ in reversed(self._history):
+            if at <= version:
+                return False
+            if kind == plural:
+                return True
+        return False
 
     def watches(self) -> list[Asked]:
         """Return the watches asked for."""

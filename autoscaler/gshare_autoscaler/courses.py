@@ -5,6 +5,7 @@ scale-down window, so that a new process decides as the old one did. Where Prome
 controller lets nothing shrink until it has seen the window.
 """
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -44,6 +45,8 @@ class Course:
     settings: ControllerSettings
     interval_s: float
     standing: Standing
+    tried_at_s: float = 0.0
+    """When its rate was asked for last, by the monotonic clock."""
     _controller: Controller = field(init=False)
     _of: tuple[str, ControllerSettings] | None = None
     """The query and the settings that the controller's rates are of."""
@@ -55,15 +58,28 @@ class Course:
         """Begin without rates."""
         self._controller = Controller(self.settings)
 
+    @property
+    def is_slow(self) -> bool:
+        """Tell whether its query timed out in the last round."""
+        trouble = self.standing.trouble
+        return trouble is not None and trouble.reason is Reason.QUERY_TIMED_OUT
+
     def decide(self, function: Function, scaling: Scaling, prometheus: Prometheus) -> Standing:
         """Ask for the rate and decide; TroubleError or ScalingError where that cannot be."""
+        self.tried_at_s = time.monotonic()
         running = function.counts(lambda member: member.running)
         ready = function.counts(lambda member: member.ready)
-        latest = _latest(scaling, prometheus, is_running=any(running.values()))
-        self._begin(latest, scaling, prometheus)
+        is_running = any(running.values())
+        latest, is_assumed = _latest(scaling, prometheus, is_running=is_running)
+        is_new = self._begin(latest, scaling, prometheus)
         pace = Pace(scaling.query.window_s, self.interval_s)
-        self._run = self._run.then(latest.at_s, pace)
-        if any(running.values()):
+        if is_assumed:
+            self._run = Run(latest.at_s, latest.at_s)
+        elif is_new or self._has_missed:
+            self._run = self._run.then(latest.at_s, pace)
+        else:
+            self._run = self._run.on(latest.at_s)
+        if is_running:
             _check_whole(self._run, pace, scaling.query)
         decision = self._controller.decide(
             latest.at_s, [*self._past, latest], running, ready, scaling.options
@@ -71,7 +87,13 @@ class Course:
         self._past = []
         return Standing(function, kept_awake(decision, scaling, running), latest.at_s, None)
 
-    def _begin(self, latest: Sample, scaling: Scaling, prometheus: Prometheus) -> None:
+    @property
+    def _has_missed(self) -> bool:
+        """Tell whether the last round asked in vain, or could not ask."""
+        trouble = self.standing.trouble
+        return trouble is not None and trouble.reason is not Reason.WINDOW_NOT_FULL
+
+    def _begin(self, latest: Sample, scaling: Scaling, prometheus: Prometheus) -> bool:
         """Begin anew, with the past that Prometheus has, where query or settings are others."""
         settings = replace(
             self.settings,
@@ -80,7 +102,7 @@ class Course:
         )
         of = scaling.query.promql, settings
         if self._of == of and latest.at_s >= self.standing.decided_at_s - _STEP_BACK_S:
-            return
+            return False
         length_s = settings.scale_down_window_s + settings.trend_s + scaling.query.window_s
         step_s = max(self.interval_s, length_s / _MOST_STEPS)
         found = prometheus.history(scaling.query, length_s, step_s)
@@ -88,15 +110,16 @@ class Course:
         self._run, self._past = runs.after(Run.before(latest.at_s - length_s), found, pace)
         self._controller = Controller(settings)
         self._of = of
+        return True
 
 
-def _latest(scaling: Scaling, prometheus: Prometheus, *, is_running: bool) -> Sample:
-    """Return the rate now: none where nothing runs that could count any."""
+def _latest(scaling: Scaling, prometheus: Prometheus, *, is_running: bool) -> tuple[Sample, bool]:
+    """Return the rate now, and whether it is assumed: none where nothing runs that could count."""
     try:
-        return prometheus.ask(scaling.query)
+        return prometheus.ask(scaling.query), False
     except TroubleError as error:
         if error.trouble.reason is Reason.NO_DATA and scaling.query.is_in_pods and not is_running:
-            return prometheus.nothing()
+            return prometheus.nothing(), True
         raise
 
 

@@ -1,9 +1,10 @@
 """Decides again and again: reads what there is, asks for rates, decides, publishes.
 
-A round is one look at all functions. What goes wrong with one of them becomes its trouble and
-touches no other. Where Prometheus refuses connections, or answers none of several queries, the
-rest of the round is spared the wait. Killed at any line, a round is made anew by the next process
-(`courses` says from what).
+A round is one look at all functions, each published as soon as it is decided. What goes wrong with
+one of them becomes its trouble and touches no other: those whose query timed out come last, and
+few of them in one round. Where Prometheus refuses connections, or answers none of several queries,
+the rest of the round is spared the wait. Killed at any line, a round is made anew by the next
+process (`courses` says from what).
 """
 
 import logging
@@ -114,9 +115,8 @@ class Rounds:
             return
         found = self._read()
         known = _Round(self._settings.queries)
-        standings = list(self._pool.map(lambda each: self._settle(each, known), found))
-        for standing in standings:
-            _publish(standing, answers)
+        list(self._pool.map(lambda each: self._settle(each, known), self._due(found)))
+        standings = [self._courses[each.name].standing for each in found]
         deployments = [each for function in found for each in function.deployments]
         answers.keep(each.target for each in deployments)
         answers.open()
@@ -152,8 +152,15 @@ class Rounds:
             settings.scaling, settings.interval_s, Standing(function)
         )
 
-    def _settle(self, function: Function, known: _Round) -> Standing:
-        """Return where a function stands after this round."""
+    def _due(self, found: Sequence[Function]) -> list[Function]:
+        """Return whose rate to ask for: all, and at last a few of those that timed out before."""
+        slow = [each for each in found if self._courses[each.name].is_slow]
+        slow.sort(key=lambda each: self._courses[each.name].tried_at_s)
+        quick = [each for each in found if not self._courses[each.name].is_slow]
+        return quick + slow[: self._settings.queries]
+
+    def _settle(self, function: Function, known: _Round) -> None:
+        """Decide over one function and publish where it stands now."""
         course = self._courses[function.name]
         before = course.standing
         try:
@@ -167,8 +174,8 @@ class Rounds:
             _log.exception("event=decision_failed function=%s", function.name)
             standing = replace(before, function=function, trouble=_failed(function.name))
         course.standing = standing
+        _publish(standing, self._partners.answers)
         _log_change(before, standing)
-        return standing
 
     def _decide(self, function: Function, course: Course, known: _Round) -> Standing:
         if not isinstance(function.scaling, Scaling):

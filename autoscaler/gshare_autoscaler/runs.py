@@ -49,6 +49,10 @@ class Run:
         """Return the run to which a sample at `at_s` belongs: this one, or a new one."""
         if at_s - self.until_s > pace.longest_break_s:
             return Run(at_s, at_s)
+        return self.on(at_s)
+
+    def on(self, at_s: float) -> "Run":
+        """Return this run with a sample at `at_s`, before which nobody asked in vain."""
         return Run(self.since_s, max(at_s, self.until_s))
 
     def lacks_s(self, pace: Pace) -> float:

@@ -183,6 +183,24 @@ def test_a_query_that_hangs_is_given_up(start, prometheus):
         wait_until(lambda: replicas(service) == 3)
 
 
+def test_queries_that_hang_keep_no_other_function_waiting(api, start, prometheus):
+    """Twenty of them, with eight asked at once, and a timeout of a second."""
+    for number in range(20):
+        name = f"slow-{number}"
+        api.put("deployments", deployment(name, function=name))
+        api.put("configmaps", config_map(name, rate_query="sum(hanging)"))
+    prometheus.hanging.add("hanging")
+    with start(timeout_s=1.0) as service:
+        wait_until(lambda: replicas(service) == 3)
+        wait_until(lambda: reason(service, Target("team", "slow-19")) is Reason.QUERY_TIMED_OUT, 20)
+
+        changed_at_s = time.monotonic()
+        prometheus.rate = constant(110.0)
+        wait_until(lambda: replicas(service) == 4)
+
+        assert time.monotonic() - changed_at_s < 2.0
+
+
 def test_a_new_process_decides_as_the_last_one_did(start, prometheus):
     """The rate fell a minute ago; the scale-down window keeps what it asked for."""
     fell_at_s = time.time() - 60

@@ -41,6 +41,8 @@ class FakePrometheus:
     headers: dict[str, str] = field(default_factory=dict)
     """Of the last request."""
     is_hanging: threading.Event = field(default_factory=threading.Event)
+    hanging: set[str] = field(default_factory=set)
+    """Parts of queries that are never answered."""
 
     def __post_init__(self) -> None:
         """Begin without a port."""
@@ -55,6 +57,7 @@ class FakePrometheus:
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
         self.is_hanging.clear()
+        self.hanging.clear()
         self.stop()
 
     @property
@@ -142,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = {key: values[0] for key, values in parse_qs(body).items()}
         fake.asked.append((self.path, asked))
         fake.headers = dict(self.headers.items())
-        while fake.is_hanging.is_set():
+        while fake.is_hanging.is_set() or any(part in asked["query"] for part in fake.hanging):
             time.sleep(0.02)
         status, content = fake.answer(self.path, asked)
         self.send_response(status)

@@ -1,6 +1,6 @@
 """One function's way through the rounds, killed after every one of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import msgspec
@@ -112,17 +112,46 @@ def test_a_clock_of_prometheus_that_goes_back_begins_anew():
 def test_a_series_that_begins_is_waited_for_while_something_runs():
     prometheus = FakePrometheus(began_at_s=1000.0)
     found = function(1, 0)
-    lasting = course(found)
+
+    assert reasons_of(course(found), prometheus, found, 7) == ["WindowNotFull"] * 6 + [""]
+
+
+def reasons_of(lasting, prometheus, found, count):
+    """Make so many rounds; return why each decided nothing, "" where it did."""
     reasons = []
-    for _ in range(7):
+    for _ in range(count):
         try:
             step(lasting, prometheus, found)
             reasons.append("")
         except TroubleError as error:
+            lasting.standing = replace(lasting.standing, trouble=error.trouble)
             reasons.append(error.trouble.reason.value)
         prometheus.now_s += STEP_S
+    return reasons
 
-    assert reasons == ["WindowNotFull"] * 6 + [""]
+
+def test_rounds_that_come_late_make_no_break():
+    """Other functions' queries may take their time; nobody asked in vain meanwhile."""
+    prometheus, found = FakePrometheus(), function(2, 0)
+    lasting = course(found)
+    reasons_of(lasting, prometheus, found, 2)
+
+    prometheus.now_s += 120.0
+
+    assert reasons_of(lasting, prometheus, found, 1) == [""]
+
+
+def test_a_replica_that_has_just_begun_to_count_is_waited_for():
+    """Before it there was none, and so no load that anyone could see."""
+    prometheus = FakePrometheus(began_at_s=1010.0)
+    prometheus.nothing = lambda: Sample(prometheus.now_s, 0.0)
+    lasting = course(function(0, 0))
+    before = reasons_of(lasting, prometheus, function(0, 0), 2)
+
+    after = reasons_of(lasting, prometheus, function(1, 0), 6)
+
+    assert before == ["", ""]
+    assert after == ["WindowNotFull"] * 5 + [""]
 
 
 @pytest.mark.parametrize("replicas", [0, 1], ids=["none runs", "one runs"])

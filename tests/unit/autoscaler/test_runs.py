@@ -59,3 +59,7 @@ def test_a_query_without_a_window_never_waits():
 
 def test_a_sample_that_comes_late_moves_nothing_back():
     assert Run(0.0, 100.0).then(98.0, PACE) == Run(0.0, 100.0)
+
+
+def test_a_pause_in_which_nobody_asked_is_no_break():
+    assert Run(0.0, 100.0).on(500.0) == Run(0.0, 500.0)

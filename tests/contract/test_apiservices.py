@@ -61,6 +61,12 @@ def wait_registered(fake):
     wait_until(lambda: found_of(fake, BETA1) and found_of(fake, BETA2))
 
 
+def registered(registry, version):
+    return registry.get_sample_value(
+        "gshare_autoscaler_apiservice_registered", {"version": version}
+    )
+
+
 def writes(fake, path=API_SERVICES):
     return [each for each in fake.asked if each.method != "GET" and each.path.startswith(path)]
 
@@ -126,10 +132,20 @@ def test_another_adapters_group_is_left_alone_whole(fake, proxy, tmp_path, taken
         " to another adapter and is left alone; use the gauge gshare_desired_replicas or KEDA"
         " instead, or delete that APIService"
     )
-    registered = registry.get_sample_value(
-        "gshare_autoscaler_apiservice_registered", {"version": "v1beta2"}
-    )
-    assert registered == 0
+    assert [registered(registry, version) for version in ("v1beta1", "v1beta2")] == [0, 0]
+
+
+def test_the_gauge_of_registration_tells_each_version_apart(fake, tmp_path):
+    """Someone put an adapter in place of one of ours."""
+    with open_doors(fake, tmp_path, answers_with()):
+        wait_registered(fake)
+    fake.put("apiservices", another_adapters(BETA1))
+    registry = CollectorRegistry()
+
+    with open_doors(fake, tmp_path, answers_with(), registry=registry) as doors:
+        wait_until(lambda: "apiservice" in doors.trouble)
+
+    assert [registered(registry, version) for version in ("v1beta1", "v1beta2")] == [0, 1]
 
 
 def test_the_group_is_taken_once_the_other_adapter_is_gone(fake, tmp_path):

@@ -25,7 +25,7 @@ from gshare.runtime.kube.objects import Meta
 
 from . import certificates, registration
 from .certificates import Bundle
-from .registration import ApiService, Create, Step, Wanted
+from .registration import ApiService, Create, Standing, Step, Wanted
 from .settings import SERVING_SECRET, ServiceAddress
 
 _API_SERVICES: Final = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -80,13 +80,13 @@ class Keeper:
             f"secret {self._service.namespace}/{SERVING_SECRET}: someone else changes it"
         )
 
-    def register(self, authority: str) -> str:
-        """Make the APIServices ours where they are nobody's; say whose they are otherwise."""
+    def register(self, authority: str) -> Standing:
+        """Make the APIServices ours where they are nobody's; return whose they are."""
         found = self._registered()
         wanted = Wanted(self._service, authority, self._owner())
         for step in registration.steps(found, wanted):
             self._apply(step)
-        return registration.strangers(found, self._service)
+        return registration.standing(found, self._service)
 
     def _registered(self) -> dict[str, ApiService]:
         every = {

@@ -151,11 +151,11 @@ class CustomMetrics:
     def _register(self, authority: str) -> str:
         if not self._settings.registers:
             return ""
-        strangers = self._keeper.register(authority)
+        standing = self._keeper.register(authority)
         for name in names_of_all():
             version = name.partition(".")[0]
-            self._counts.registered.labels(version).set(0 if strangers else 1)
-        return strangers
+            self._counts.registered.labels(version).set(name in standing.ours)
+        return standing.strangers
 
     def _tell(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

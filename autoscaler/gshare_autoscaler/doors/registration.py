@@ -65,6 +65,16 @@ Step = Create | Patch
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Whose the versions are, after all was written."""
+
+    ours: frozenset[str]
+    """Names of the APIServices that name our Service."""
+    strangers: str
+    """Which are another's, in one line; empty where none is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What our APIServices are to say."""
 
@@ -99,6 +109,13 @@ def is_ours(found: ApiService, service: ServiceAddress) -> bool:
     """Tell whether an APIService names our Service."""
     named = found.spec.service
     return named is not None and (named.namespace, named.name) == (service.namespace, service.name)
+
+
+def standing(found: Mapping[str, ApiService], service: ServiceAddress) -> Standing:
+    """Return whose the versions are once `steps` of `found` was written."""
+    taken = strangers(found, service)
+    mine = (name for name, each in found.items() if is_ours(each, service))
+    return Standing(frozenset(mine if taken else names_of_all()), taken)
 
 
 def steps(found: Mapping[str, ApiService], wanted: Wanted) -> list[Step]:

@@ -39,6 +39,8 @@ PAPER: Final = "0:0 5:30 35:60 110:110 125:100 135:90 145:70 160:50 184:21"
 """The paper's trace for ResNet-50, seconds:requests/s."""
 HEADROOM: Final = 1.25
 MOST_MISSED_PERCENT: Final = 1.0
+SETTLED_S: Final = 55
+"""When a load that rises for 20 s has been steady for longer than the scale-down window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def test_replicas_follow_one_by_one_beyond_the_tolerance_of_an_hpa(
     small = functions.deploy(scene, tmp_path, ["--shape=6x20", "--max-replicas=20"])
 
     try:
+        small.wait_ready(1)
         with small.course() as course:
             offer = Offer(scene, small.url, trace)
             requests = offer.wait()
@@ -150,30 +153,30 @@ def test_replicas_stand_while_prometheus_is_away(
     stage: Stage, scene: Scene, resnet: Function, figures: Figures
 ) -> None:
     with resnet.course() as course:
-        offer = Offer(scene, resnet.url, "0:20 10:60 110:60")
-        _sleep_until(offer.began_s + 40)
+        offer = Offer(scene, resnet.url, "0:20 20:60 130:60")
+        _sleep_until(offer.began_s + SETTLED_S)
         stage.prometheus.stop()
-        _sleep_until(offer.began_s + 70)
+        _sleep_until(offer.began_s + SETTLED_S + 30)
         stage.prometheus.start()
         requests = offer.wait()
 
     _keep_case(figures, "Prometheus away for 30 s", course, requests, offer)
     assert not offer.failures()
-    _assert_stood(course.between(offer.began_s + 39, offer.ends_s))
+    _assert_stood(course.between(offer.began_s + SETTLED_S - 1, offer.ends_s))
 
 
 def test_replicas_stand_while_the_autoscaler_is_killed(
     stage: Stage, scene: Scene, resnet: Function, figures: Figures
 ) -> None:
     with resnet.course() as course:
-        offer = Offer(scene, resnet.url, "0:20 10:60 90:60")
-        _sleep_until(offer.began_s + 40)
+        offer = Offer(scene, resnet.url, "0:20 20:60 100:60")
+        _sleep_until(offer.began_s + SETTLED_S)
         stage.autoscaler.kill()
         requests = offer.wait()
 
     _keep_case(figures, "the autoscaler killed", course, requests, offer)
     assert not offer.failures()
-    _assert_stood(course.between(offer.began_s + 39, offer.ends_s))
+    _assert_stood(course.between(offer.began_s + SETTLED_S - 1, offer.ends_s))
 
 
 def test_a_function_goes_to_zero_and_comes_back_for_a_request(scene: Scene, tmp_path: Path) -> None:

@@ -132,13 +132,15 @@ def _show(made: Profile, plan: ProfilePlan, console: Console) -> None:
     name = plan.beside[0] if plan.beside is not None and differences else None
     console.print(profile_view.profile_table(made, name, differences))
     if name is not None:
-        console.print(profile_view.difference_line(name, differences), highlight=False)
+        line = profile_view.difference_line(name, differences)
+        console.print(line, highlight=False, soft_wrap=True)
     for each in made.failed:
         console.print(
             f"failed: SM {each.sm_percent} quota {each.quota_percent}: {each.reason}",
             style="red", markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
-    console.print(f"Written to {plan.output}: {PROFILE}, {CONFIG_MAP}, {REPORT} and its figures.")
+    written = f"Written to {plan.output}: {PROFILE}, {CONFIG_MAP}, {REPORT} and its figures."
+    console.print(written, highlight=False, soft_wrap=True)
 
 
 def beside_of(file: Path | None, function: str) -> tuple[str, Profile] | None:

@@ -39,7 +39,7 @@ class Settings:
     """Longest wait for accepted requests; with draining, below the usual 30 s of grace."""
 
 
-class _Server(wsgi.Server):  # type: ignore[misc] (cheroot's base is Any to mypy)
+class _Server(wsgi.Server):
     """Keeps connections that their clients have closed out of the queue of those that wait."""
 
     def process_conn(self, conn: Any) -> None:  # noqa: ANN401 (cheroot has no types)

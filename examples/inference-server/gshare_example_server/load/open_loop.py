@@ -17,7 +17,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 
-from gevent import event, pool, socket
+from gevent import event, pool, socket  # type: ignore[import-untyped]
 
 from . import trace
 

@@ -39,6 +39,7 @@ class Offer:
         """Start it; it has begun when this returns. `timeout_s` is for one request."""
         self._scene = scene
         self._timeout_s = timeout_s
+        self._failed: list[Any] = []
         self._seconds = float(trace.rsplit(maxsplit=1)[-1].partition(":")[0])
         arguments = ["--url", url, "--trace", trace, "--timeout", f"{timeout_s:g}"]
         scene.create(_pod(arguments))
@@ -55,14 +56,20 @@ class Offer:
         patience_s = self._seconds + self._timeout_s + _AFTERWARDS_S
         until(self._is_over, f"{_NAME} is over", patience_s, poll_s=1.0)
         lines = self._scene.lines(_NAME)
+        self._failed = [each for line in lines for each in line.get("failed", ())]
         if "summary" not in lines[-1]:
             raise AssertionError(f"{_NAME}: {described(self._scene.pod(_NAME))}")
         rows = [row for line in lines for row in line.get("answers", ())]
         return sorted((self._request(*row) for row in rows), key=lambda each: each.due_s)
 
     def failures(self) -> list[Any]:
-        """Return [due, text] of the requests that had no answer."""
-        return [each for line in self._scene.lines(_NAME) for each in line.get("failed", ())]
+        """Return [due, text] of the requests that had no answer, once they are waited for."""
+        return self._failed
+
+    def remove(self) -> None:
+        """Delete the pod, so that another may come."""
+        self._scene.delete("Pod", _NAME)
+        self._scene.wait_gone(_NAME)
 
     def _request(self, due_s: float, late_ms: float, latency_ms: float, status: int) -> Request:
         return Request(self.began_s + due_s, late_ms, latency_ms, status)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PROTOS = ("deviceplugin/gshare_deviceplugin/proto",)
+PROTOS = ("deviceplugin/gshare_deviceplugin/proto", "autoscaler/gshare_autoscaler/proto")
 
 
 class NativeBuildHook(BuildHookInterface[Any]):

@@ -14,11 +14,21 @@ from gshare import names, units
 from gshare.errors import InputError
 from gshare.modes import MODES
 
-from . import defragging, demo, observing, output, run, up
+from . import (
+    converting,
+    defragging,
+    demo,
+    gpu_options,
+    observing,
+    output,
+    planning,
+    profiling,
+    render,
+    run,
+    up,
+)
+from .gpu_options import Gpus, Profile, Simulated, TimeScale, WindowMs
 from .gpus import GpuSettings
-from .session import SessionSettings
-
-LONGEST_WINDOW_MS = 10_000
 
 app = typer.Typer(
     name="gshare",
@@ -30,30 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Gpus = Annotated[
-    int | None,
-    typer.Option("--gpus", metavar="N", help="How many GPUs: the first N real ones, or simulated."),
-]
-Profile = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Simulate this model: v100 (default), a100, h100."),
-]
-TimeScale = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Simulate GPUs N times slower than real, token window too."),
-]
-Simulated = Annotated[
-    bool, typer.Option("--simulated", help="Simulate GPUs even where real ones are.")
-]
 Watching = Annotated[
     bool,
     typer.Option("--watch", help="Draw the GPUs live; replicas without room stay Pending."),
 ]
-WindowMs = Annotated[
-    int, typer.Option("--window-ms", metavar="MS", help="Window over which quota is counted.")
-]
-
-
 HowShared = Annotated[
     str | None,
     typer.Option(
@@ -96,7 +86,7 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     ready replicas.
     """
     chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode))
-    settings = _settings(chosen, window_ms)
+    settings = gpu_options.settings(chosen, window_ms)
     _check_seconds({"--grace": grace, "--duration": duration, "--ready-timeout": ready_timeout})
     options = up.UpOptions(
         files=tuple(files),
@@ -139,15 +129,19 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         quota_request_percent=_percent("--quota", quota),
         quota_limit_percent=_limit(quota_limit, quota),
         memory_bytes=None if gpu_mem is None else _memory(gpu_mem),
-        settings=_settings(chosen, window_ms),
+        settings=gpu_options.settings(chosen, window_ms),
         hook=_hook(hook),
     )
     raise typer.Exit(run.run(options, output.error_console()))
 
 
 observing.register(app)
+app.command("convert")(converting.convert_command)
 app.command("defrag")(defragging.defrag_command)
 app.command("demo")(demo.demo)
+app.command("plan")(planning.plan_command)
+app.command("profile")(profiling.profile_command)
+app.command("render")(render.render_command)
 app.command("version")(observing.version_command)
 
 
@@ -155,21 +149,6 @@ def _check_seconds(given: Mapping[str, float | None]) -> None:
     for option, value in given.items():
         if value is not None and not 0 <= value < math.inf:
             raise InputError("command line", option, value, "must be a number of seconds from 0")
-
-
-def _settings(chosen: GpuSettings, window_ms: int) -> SessionSettings:
-    given = {
-        "--gpus": chosen.count,
-        "--time-scale": chosen.time_scale,
-        "--window-ms": window_ms,
-    }
-    for option, value in given.items():
-        if value is not None and value < 1:
-            raise InputError("command line", option, value, "must be at least 1")
-    if window_ms * (chosen.time_scale or 1) > LONGEST_WINDOW_MS:
-        problem = f"must be at most {LONGEST_WINDOW_MS} with the time scale"
-        raise InputError("command line", "--window-ms", window_ms, problem)
-    return SessionSettings(gpus=chosen, window_ms=window_ms)
 
 
 def _mode(text: str | None) -> str | None:

@@ -60,15 +60,15 @@ def view_of_pods(api: ApiServer, namespace: str | None) -> tuple[ClusterView, st
         return cluster_view((), pods), str(error)
 
 
-def pod(api: ApiServer, namespace: str, name: str) -> Pod:
-    """Return one pod; GshareError where there is none of that name."""
+def find_pod(api: ApiServer, namespace: str, name: str) -> Pod | None:
+    """Return one pod, None where there is none of that name."""
     with asking(api):
         try:
             return read(api, f"/api/v1/namespaces/{namespace}/pods/{name}", Pod)
         except ApiError as error:
             if error.status != 404:
                 raise
-            raise GshareError(f"there is no pod {name!r} in the namespace {namespace!r}") from error
+            return None
 
 
 def events_of(api: ApiServer, about: Pod) -> list[Event]:

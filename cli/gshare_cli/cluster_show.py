@@ -4,18 +4,28 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 
+from gshare.errors import GshareError
 from gshare.runtime.kube import ApiServer
 
-from . import cluster_map, cluster_ps, cluster_reading, output, svg
+from . import (
+    cluster_map,
+    cluster_ps,
+    cluster_reading,
+    function_explain,
+    function_reading,
+    output,
+    svg,
+)
 from .cluster_explain import Explanation, explain
 from .cluster_map import Drawn
 from .cluster_reading import ForbiddenError
 from .cluster_state import ClusterView
+from .function_reading import NoAutoscalerError
 
 _WIDEST: Final = 1000
 
@@ -73,14 +83,51 @@ def _draw(drawn: Sequence[Drawn], out: Console, err: Console) -> None:
 
 
 def explain_(api: ApiServer, namespace: str, name: str, out: Console, *, as_json: bool) -> None:
-    """Print why one pod is pending, or what it holds."""
-    pod = cluster_reading.pod(api, namespace, name)
+    """Print why one pod is pending, or what it holds; a function, where no pod has that name."""
+    pod = cluster_reading.find_pod(api, namespace, name)
+    if pod is None:
+        page = _function_instead(api, namespace, name)
+        _show_function(api, namespace, page, out, as_json=as_json)
+        return
     events = cluster_reading.events_of(api, pod)
     explained = explain(pod, _view_or_why_not(api), events)
     if as_json:
         out.print_json(json.dumps(asdict(explained)))
         return
     _print(explained, out)
+
+
+def explain_function(
+    api: ApiServer, namespace: str, name: str, out: Console, *, as_json: bool
+) -> None:
+    """Print how many replicas of which shape a function should have, and why."""
+    page = function_reading.function(api, namespace, name)
+    if page is None:
+        raise GshareError(f"there is no function {name!r} in the namespace {namespace!r}")
+    _show_function(api, namespace, page, out, as_json=as_json)
+
+
+def _function_instead(api: ApiServer, namespace: str, name: str) -> dict[str, Any]:
+    """Return a function that has the name of no pod; GshareError where there is none either."""
+    where = f"{name!r} in the namespace {namespace!r}"
+    try:
+        page = function_reading.function(api, namespace, name)
+    except NoAutoscalerError as error:
+        raise GshareError(f"there is no pod {where}") from error
+    except GshareError as error:
+        raise GshareError(f"there is no pod {where}; of functions: {error}") from error
+    if page is None:
+        raise GshareError(f"there is no pod and no function {where}")
+    return page
+
+
+def _show_function(
+    api: ApiServer, namespace: str, page: dict[str, Any], out: Console, *, as_json: bool
+) -> None:
+    if as_json:
+        out.print_json(json.dumps(page))
+        return
+    _print(function_explain.explain(page, function_reading.hpas(api, namespace)), out)
 
 
 def _view_or_why_not(api: ApiServer) -> ClusterView | str:

@@ -17,6 +17,8 @@ from . import output, ps, where
 from .session import SessionSettings
 from .where import Where
 
+_PODS: Final = frozenset({"pod", "pods", "po"})
+_FUNCTIONS: Final = frozenset({"function", "functions"})
 KUBECTL: Final = "kubectl"
 """The context object of the commands where they are a plugin of kubectl."""
 
@@ -93,26 +95,30 @@ def map_command_(  # noqa: PLR0913, PLR0917 (one parameter an option)
 
 
 def explain_command(
-    pod: Annotated[str, typer.Argument(metavar="POD", help="Its name, or NAMESPACE/NAME.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A pod, as NAME or NAMESPACE/NAME; a function, so or as function/NAME.",
+        ),
+    ],
     namespace: Namespace = None,
     as_json: Json = False,  # noqa: FBT002 (typer's form)
     kubeconfig: Kubeconfig = None,
     kube_context: Context = None,
 ) -> None:
-    """Say why a pod of the cluster is pending, GPU by GPU, or what it holds."""
+    """Say why a pod of the cluster is pending or what it holds; why a function has its replicas."""
     from gshare.runtime.kube import ApiServer  # noqa: PLC0415 (local runs need none of it)
 
     from . import cluster_show  # noqa: PLC0415
 
     api = ApiServer.connect(kubeconfig, kube_context)
-    folder, _, name = pod.rpartition("/")
-    if folder in {"pod", "pods", "po"}:
-        folder = ""
-    if not name:
-        raise InputError("command line", "POD", pod, "must be its name, or NAMESPACE/NAME")
-    cluster_show.explain_(
-        api, namespace or folder or api.namespace, name, Console(), as_json=as_json
-    )
+    folder, _, last = name.rpartition("/")
+    kind, folder = (folder, "") if folder in {*_PODS, *_FUNCTIONS} else ("", folder)
+    if not last:
+        raise InputError("command line", "NAME", name, "must be a name, or NAMESPACE/NAME")
+    show = cluster_show.explain_function if kind in _FUNCTIONS else cluster_show.explain_
+    show(api, namespace or folder or api.namespace, last, Console(), as_json=as_json)
 
 
 def version_command() -> None:

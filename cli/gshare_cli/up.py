@@ -14,7 +14,7 @@ from gshare.errors import InputError
 from gshare.runtime.report import Claim, Report
 from gshare.workload import Workload, combine, parse
 
-from . import output, usage
+from . import output, usage, writing
 from .session import Listener, Session, SessionSettings
 from .signals import StopRequest
 from .usage import Snapshot, Usage
@@ -77,15 +77,7 @@ async def up(options: UpOptions, out: Console, err: Console) -> None:
 
 def read(file: Path) -> Workload:
     """Return what one file asks for; InputError also where it cannot be read."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 text: {error.reason}"
-        raise InputError(str(file), "file", file.name, problem) from error
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-        raise InputError(str(file), "file", file.name, problem) from error
-    return parse(str(file), text)
+    return parse(str(file), writing.read(file))
 
 
 def _nothing_to_run(files: Sequence[Path], workload: Workload) -> InputError:

@@ -17,6 +17,24 @@ ANNOTATION_HOOK: Final = f"{DOMAIN}/hook"
 ANNOTATION_POLICY: Final = f"{DOMAIN}/policy"
 ANNOTATION_MODEL: Final = f"{DOMAIN}/model"
 LABEL_FUNCTION: Final = f"{DOMAIN}/function"
+# Tells the pods of a function's Deployments apart, so that no selector takes another's: "s12-q40".
+LABEL_SHAPE: Final = f"{DOMAIN}/shape"
+
+# What a Deployment of a function says of its scaling: the objective for p99 ("69ms"), PromQL of
+# the offered rate, `exact` or `rpr`, for how long a lower rate is no reason to shrink ("300s").
+ANNOTATION_SLO: Final = f"{DOMAIN}/slo"
+ANNOTATION_RATE_QUERY: Final = f"{DOMAIN}/rate-query"
+ANNOTATION_SCALING_POLICY: Final = f"{DOMAIN}/scaling-policy"
+ANNOTATION_SCALE_DOWN_WINDOW: Final = f"{DOMAIN}/scale-down-window"
+# The request of one inference, for `gshare profile`: "POST /infer", or a mapping.
+ANNOTATION_PROFILE_REQUEST: Final = f"{DOMAIN}/profile-request"
+# A ConfigMap with a profile has this label, "true", beside LABEL_FUNCTION; its keys. The last
+# three stand for the annotations of the same names, wherever a Deployment has none.
+LABEL_PROFILE: Final = f"{DOMAIN}/profile"
+KEY_PROFILE: Final = "profile.json"
+KEY_SLO: Final = "slo"
+KEY_RATE_QUERY: Final = "rate-query"
+KEY_SCALING_POLICY: Final = "scaling-policy"
 
 # How a container's calls reach the hook: values of `gshare.io/hook`.
 HOOK_PRELOAD: Final = "preload"
@@ -29,11 +47,14 @@ ANNOTATION_GPUS: Final = f"{DOMAIN}/gpus"
 ANNOTATION_IN_FORCE: Final = f"{DOMAIN}/in-force"
 ANNOTATION_FREED: Final = f"{DOMAIN}/freed"
 ANNOTATION_RESIDENT: Final = f"{DOMAIN}/resident"
+# Read by the ReplicaSet controller: of several pods the one of the lowest cost goes first.
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 # What stands in a cluster: namespace, parts, the second scheduler's name.
 NAMESPACE: Final = "gshare-system"
 PART_NODE_AGENT: Final = "gshare-node-agent"
 PART_EXTENDER: Final = "gshare-extender"
+PART_AUTOSCALER: Final = "gshare-autoscaler"
 SCHEDULER: Final = "gshare-scheduler"
 
 # The device that `Allocate` names: `gshare.io/lease=<digest>`.
@@ -64,6 +85,16 @@ ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
 # Where metrics, /healthz and /readyz are served.
 PORT_EXTENDER_METRICS: Final = 10481
 PORT_NODE_AGENT_METRICS: Final = 10482
+PORT_AUTOSCALER_METRICS: Final = 10483
+# The autoscaler's two other doors: custom.metrics.k8s.io (TLS) and KEDA's external scaler (gRPC).
+PORT_AUTOSCALER_API: Final = 10484
+PORT_AUTOSCALER_KEDA: Final = 10485
+
+# How many replicas a Deployment of a function should have: the Object metric that HPAs read, the
+# gauge (labels namespace, deployment, function) and KEDA's metric. One number, three doors.
+METRIC_DESIRED_REPLICAS: Final = "gshare_desired_replicas"
+# Requests that arrived at a function, counted on arrival; labels namespace, function.
+METRIC_FUNCTION_REQUESTS: Final = "gshare_function_requests_total"
 
 # Metrics of the node agent that other parts read. A lease's labels: namespace, pod, container,
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.

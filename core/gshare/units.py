@@ -1,4 +1,4 @@
-"""Reads the quantities that users write: whole percents and Kubernetes memory quantities."""
+"""Reads the quantities that users write: whole percents, Kubernetes memory, durations."""
 
 import functools
 import re
@@ -30,6 +30,9 @@ _QUANTITY: Final = re.compile(
     r"(?:[eE](?P<exponent>[+-]?[0-9]{1,2})|(?P<suffix>[KMGTPE]i|[numkMGTPE]?))"
 )
 _LARGEST_BYTES: Final = 2**63 - 1
+_DURATIONS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_DURATION: Final = re.compile(r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,12})?)(?P<unit>ms|s|m|h)")
+_LONGEST_MS: Final = 86_400_000
 
 
 def whole_percent(value: object) -> int:
@@ -70,6 +73,20 @@ def memory_text(amount_bytes: int) -> str:
             whole, tenth = divmod(tenths, 10)
             return f"{whole}.{tenth}{suffix}" if tenth else f"{whole}{suffix}"
     return str(amount_bytes)
+
+
+def milliseconds(value: object) -> float:
+    """Return the milliseconds that a duration means, such as "69ms", "1.5s" or "5m".
+
+    ValueError for anything else, for a number without a unit, for 0 and for more than a day.
+    """
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a duration with its unit, such as 69ms or 1.5s")
+    amount = float(match["number"]) * _DURATIONS_MS[match["unit"]]
+    if not 0 < amount <= _LONGEST_MS:
+        raise ValueError("must be a duration above 0, of at most a day, such as 69ms or 1.5s")
+    return amount
 
 
 def _quantity(value: object, wanted: str) -> Fraction:

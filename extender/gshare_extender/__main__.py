@@ -8,11 +8,12 @@ from pathlib import Path
 from gshare import modes, policies
 from gshare.errors import GshareError
 from gshare.runtime import service as runtime
+from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer
 
 from . import interpreter
 from .service import Service
-from .settings import Address, ExtenderSettings
+from .settings import ExtenderSettings
 
 
 def main() -> None:
@@ -34,14 +35,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gshare-extender", description=__doc__)
     parser.add_argument(
         "--listen",
-        type=_address,
+        type=Address.argument,
         default=default.listen,
         metavar="HOST:PORT",
         help="where the scheduler asks; keep it on loopback (127.0.0.1:10480)",
     )
     parser.add_argument(
         "--metrics",
-        type=_address,
+        type=Address.argument,
         default=default.metrics,
         metavar="HOST:PORT",
         help="where /metrics, /healthz, /readyz and /v1/cluster are (:10481)",
@@ -71,13 +72,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(options: argparse.Namespace) -> ExtenderSettings:
     return dataclasses.replace(ExtenderSettings(), **vars(options))
-
-
-def _address(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _above_zero(text: str) -> int:

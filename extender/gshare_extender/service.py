@@ -15,6 +15,7 @@ from flask import Flask
 
 from gshare import names
 from gshare.errors import GshareError
+from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer, EventWriter, Regarding
 
 from . import metrics, web
@@ -23,7 +24,7 @@ from .clocks import ClockWatch
 from .cluster import Cluster, Listeners
 from .preemptor import Preemptor
 from .reporter import Reporter
-from .settings import Address, ExtenderSettings
+from .settings import ExtenderSettings
 from .verbs import Verbs
 from .waker import Waker
 from .watching import Watches

@@ -1,34 +1,19 @@
 """How an extender runs: one frozen value, read from flags by `__main__` alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gshare import modes, policies
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen. No host means every address of the machine."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        """Return what HOST:PORT or :PORT says; ValueError where it is neither."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
-            raise ValueError(f"{text!r}: must be HOST:PORT or :PORT, such as 127.0.0.1:10480")
-        return cls(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 (what no host means)
+from gshare.runtime.address import Address
 
 
 @dataclass(frozen=True, slots=True)
 class ExtenderSettings:
     """Defaults suit a KubeSchedulerConfiguration with `httpTimeout: 10s`."""
 
-    listen: Address = Address("127.0.0.1", 10480)
+    listen: Address = field(default=Address("127.0.0.1", 10480))
     """Where the scheduler asks: loopback, since whoever asks can bind pods."""
-    metrics: Address = Address("0.0.0.0", 10481)  # noqa: S104 (Prometheus comes from elsewhere)
+    metrics: Address = field(default=Address("0.0.0.0", 10481))  # noqa: S104 (for Prometheus)
     """Where /metrics, /healthz, /readyz and /v1/cluster are."""
     kubeconfig: Path | None = None
     """None: the pod's service account, else the default kubeconfig."""

@@ -14,6 +14,8 @@ from cheroot import wsgi
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from gshare.runtime.address import Address
+
 from . import messages, views
 from .binder import Binder, BindError
 from .cluster import Cluster
@@ -25,7 +27,6 @@ from .messages import (
     PreemptionArgs,
 )
 from .metrics import Counts
-from .settings import Address
 from .verbs import Verbs
 
 _JSON: Final = "application/json"

@@ -4,15 +4,14 @@
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster import deployment
 from tests.cluster.harness import Cluster, Settings
-from tests.cluster.harness.errors import UnavailableError
 from tests.cluster.harness.settings import REPOSITORY
+from tests.cluster.support.bring_up import cluster_up, say
 from tests.cluster.support.fixtures import figures, meter, scene  # noqa: F401 (pytest finds them)
 
 STATE_DIR = REPOSITORY / "build" / "cluster-tests"
@@ -38,23 +37,9 @@ def cluster() -> Iterator[Cluster]:
     if running is not None:
         yield Cluster.attach(Path(running))
         return
-    found = _up(Settings(state_dir=STATE_DIR, nodes=2))
+    found = cluster_up(Settings(state_dir=STATE_DIR, nodes=2))
     try:
-        deployment.deploy(found, _say, OVERLAY)
+        deployment.deploy(found, say, OVERLAY)
         yield found
     finally:
         found.down()
-
-
-def _up(settings: Settings) -> Cluster:
-    """Bring a cluster up, or skip with the reason; a killed run's cluster is removed first."""
-    try:
-        if (settings.state_dir / "cluster.json").exists():
-            Cluster.attach(settings.state_dir).down()
-        return Cluster.up(settings, _say)
-    except UnavailableError as error:
-        pytest.skip(str(error))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

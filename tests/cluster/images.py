@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,8 @@ _GSHARE: Final = wheels.Project(
     wheels.ROOT,
     (
         "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "core", "extender",
-        "deviceplugin", "cli", "simgpu", "hook/src", "hook/include", "hook/Makefile",
+        "deviceplugin", "autoscaler", "profiler", "cli", "simgpu", "hook/src", "hook/include",
+        "hook/Makefile",
         "examples/inference-server/gshare_example_server", "examples/paper",
     ),
 )  # fmt: skip
@@ -72,6 +73,18 @@ RECIPES: Final = {
         _GSHARE,
         "/opt/gshare",
         wheels.ROOT / "extender" / "Containerfile",
+    ),
+    "autoscaler": Recipe(
+        f"gshare/autoscaler:{VERSION}",
+        _GSHARE,
+        "/opt/gshare",
+        wheels.ROOT / "autoscaler" / "Containerfile",
+    ),
+    "profiler": Recipe(
+        f"gshare/profiler:{VERSION}",
+        replace(_GSHARE, extra="load"),
+        "/opt/gshare",
+        wheels.ROOT / "profiler" / "Containerfile",
     ),
     "example-server": Recipe(
         f"gshare/example-server:{VERSION}",

@@ -13,7 +13,7 @@ from tests.cluster import images
 
 @pytest.fixture(scope="module")
 def tars() -> dict[str, Path]:
-    """Return the three images of ours, built if something changed."""
+    """Return our own images, built if something changed."""
     for program in ("buildah", "debootstrap"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -57,7 +57,8 @@ def test_an_image_starts_its_own_program(tars: dict[str, Path], name: str):
 def test_only_the_node_agent_is_root(tars: dict[str, Path]):
     users = {name: _configuration(tar).get("User", "") for name, tar in tars.items()}
 
-    assert users == {"node-agent": "", "extender": "65532:65532", "example-server": "65532:65532"}
+    others = dict.fromkeys(("extender", "autoscaler", "profiler", "example-server"), "65532:65532")
+    assert users == {"node-agent": "", **others}
 
 
 def test_the_example_server_image_has_nothing_of_gshare(tars: dict[str, Path]):

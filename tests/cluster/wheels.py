@@ -20,16 +20,22 @@ _IGNORED: Final = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A distribution of this repository: its folder, and what its wheel is made of."""
+    """A distribution of this repository: its folder, and what its wheel is made of.
+
+    `extra` is one of its optional dependencies, of those that name no other one.
+    """
 
     name: str
     folder: Path
     sources: tuple[str, ...]
+    extra: str = ""
 
     @property
     def requirements(self) -> tuple[str, ...]:
         """Return what it depends on, as its pyproject.toml says."""
-        return tuple(self._read()["project"]["dependencies"])
+        said = self._read()["project"]
+        extra = said["optional-dependencies"][self.extra] if self.extra else ()
+        return (*said["dependencies"], *extra)
 
     @property
     def backend(self) -> tuple[str, ...]:

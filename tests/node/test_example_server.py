@@ -1,5 +1,6 @@
 """The example server alone on a simulated V100: its throughput, its end, its refusals."""
 
+import socket
 import threading
 import time
 import urllib.error
@@ -35,6 +36,13 @@ def environment(node: gshare_simgpu.SimulatedNode, sm_percent: int = 100) -> dic
     }
 
 
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+ARRIVED = "gshare_function_requests_total"
 CURVES = [
     pytest.param("resnet50", 6, 49.8, id="ResNet-50 at 6 %"),
     pytest.param("resnet50", 12, 68.5, id="ResNet-50 at 12 %"),
@@ -90,11 +98,10 @@ def test_metrics_count_requests_and_their_gpu_seconds(node: gshare_simgpu.Simula
     with example_server.running(environment(node)) as server:
         for _ in range(3):
             server.get("/infer")
-        _, text = server.get("/metrics")
+        answered = server.figure('example_requests_total{model="resnet50",status="200"}')
+        gpu_seconds = server.figure('example_gpu_seconds_total{model="resnet50"}')
 
-    lines = dict(line.rsplit(" ", 1) for line in text.decode().splitlines() if line[0] != "#")
-    assert float(lines['example_requests_total{model="resnet50",status="200"}']) == 3
-    gpu_seconds = float(lines['example_gpu_seconds_total{model="resnet50"}'])
+    assert answered == 3
     # One request at a time leaves the GPU idle while the host enqueues: that time is counted too.
     assert 3 / 75 <= gpu_seconds < 1.3 * 3 / 75
 
@@ -120,6 +127,44 @@ def test_sigterm_answers_every_accepted_request_and_closes_the_port(
         assert server.process.wait(10) == 0
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=1)
+
+
+def test_requests_that_wait_for_a_saturated_server_have_arrived(
+    node: gshare_simgpu.SimulatedNode,
+) -> None:
+    """RNNT takes 80 ms, and 16 threads serve: of 60 requests at once most wait for a thread."""
+    port = free_port()
+    options = ("--model=rnnt", f"--metrics-port={port}")
+    with example_server.running(environment(node), *options) as server:
+        clients = [threading.Thread(target=server.get, args=("/infer",)) for _ in range(60)]
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+
+        arrived = server.figure(ARRIVED, port)
+        answered = server.figure('example_requests_total{model="rnnt",status="200"}', port)
+        health, _ = server.get("/healthz", port=port)
+        for client in clients:
+            client.join()
+        in_the_end = server.figure(ARRIVED, port)
+
+    assert arrived == 60
+    assert answered < 15
+    assert health == 200
+    assert in_the_end == 60
+
+
+def test_a_draining_server_serves_until_its_time_is_over(
+    node: gshare_simgpu.SimulatedNode,
+) -> None:
+    with example_server.running(environment(node), "--drain-seconds=1") as server:
+        server.process.terminate()
+        time.sleep(0.7)
+
+        status, _ = server.get("/infer")
+
+        assert status == 200
+        assert server.process.wait(10) == 0
 
 
 def test_a_draining_server_says_that_it_is_not_ready(node: gshare_simgpu.SimulatedNode) -> None:

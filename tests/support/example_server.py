@@ -18,15 +18,28 @@ class Server:
     process: subprocess.Popen[str]
     port: int
 
-    def get(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
-        """Send one request on a connection of its own; return status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+    def get(
+        self, path: str, method: str = "GET", body: bytes | None = None, port: int | None = None
+    ) -> tuple[int, bytes]:
+        """Send one request on a connection of its own; return status and body.
+
+        `port` is another of its ports than that for requests.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
+
+    def figure(self, name: str, port: int | None = None) -> float:
+        """Return one of the server's metrics by its name with labels."""
+        _, text = self.get("/metrics", port=port)
+        for line in text.decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no metric {name} among: {text.decode()}")
 
     def saturated_rps(self, seconds: float, users: int = 4) -> float:
         """Return the requests per second of `users` in a closed loop, after 0.3 s.

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer
 from gshare_extender.service import Service
-from gshare_extender.settings import Address, ExtenderSettings
+from gshare_extender.settings import ExtenderSettings
 
 from .fake_api_server import FakeApiServer, wait_until
 from .scheduling import SchedulerSide

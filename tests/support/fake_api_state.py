@@ -119,14 +119,20 @@ class FakeApiState:
     def events_after(self, version: int, plural: str, timeout_s: float) -> list[tuple[int, bytes]]:
         """Return the watch lines after `version`; wait for one for up to `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._history and self._history[-1][0] > version, timeout_s
-            )
+            self._changed.wait_for(lambda: self._has_newer(version, plural), timeout_s)
             return [
                 (at, json.dumps({"type": verb, "object": what}).encode() + b"\n")
                 for at, verb, kind, what in self._history
                 if at > version and kind == plural
             ]
+
+    def _has_newer(self, version: int, plural: str) -> bool:
+        for at, _, kind, _ in reversed(self._history):
+            if at <= version:
+                return False
+            if kind == plural:
+                return True
+        return False
 
     def watches(self) -> list[Asked]:
         """Return the watches asked for."""
@@ -147,7 +153,7 @@ def _matches(body: Object, params: Mapping[str, str]) -> bool:
             return False
     labels = body["metadata"].get("labels", {})
     for term in filter(None, params.get("labelSelector", "").split(",")):
-        key, _, wanted = term.partition("=")
-        if labels.get(key) != wanted:
+        key, equals, wanted = term.partition("=")
+        if key not in labels or (equals and labels[key] != wanted):
             return False
     return True

@@ -21,13 +21,22 @@ def parse(source: str, text: str) -> Workload:
     List; other kinds are named as ignored. InputError, naming file, field and value, for the
     first thing that is wrong.
     """
+    return combine(_read(item) for item in objects(source, text))
+
+
+def objects(source: str, text: str) -> Iterator[Field]:
+    """Yield the objects of the YAML `text`, one a document or inside a List, as they are written.
+
+    InputError where it is no YAML or holds none.
+    """
     roots = [
         Field(source, f"document {number}", document)
         for number, document in enumerate(documents.load(source, text), start=1)
     ]
     if not roots:
         raise InputError(source, "document", text[:60], "holds no Kubernetes object")
-    return combine(_read(item) for root in roots for item in _objects(root))
+    for root in roots:
+        yield from _objects(root)
 
 
 def combine(workloads: Iterable[Workload]) -> Workload:

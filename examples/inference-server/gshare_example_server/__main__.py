@@ -24,9 +24,36 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="port to listen on; 0 takes a free one (default: $PORT, else 8080)",
     )
     parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=os.environ.get("METRICS_PORT"),
+        help="port that serves /healthz and /metrics too, however busy the other is "
+        "(default: $METRICS_PORT, else none)",
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=os.environ.get("DRAIN_SECONDS", "0.3"),
+        help="from SIGTERM to closing the port (default: $DRAIN_SECONDS, else 0.3)",
+    )
+    parser.add_argument(
         "--in-flight", type=int, default=2, help="requests on the GPU's queue at once (default: 2)"
     )
     return parser.parse_args(arguments)
+
+
+def _settings(options: argparse.Namespace) -> server.Settings:
+    return server.Settings(
+        host=options.host,
+        port=options.port,
+        metrics_port=_local(options.metrics_port),
+        drain_seconds=options.drain_seconds,
+    )
+
+
+def _local(port: int | None) -> int | None:
+    """Return the port to listen on for a container's port: $PORT_<port>, where one is given."""
+    return None if port is None else int(os.environ.get(f"PORT_{port}", port))
 
 
 def _favour_launches() -> None:
@@ -47,9 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         device = gpu.Gpu()
         inference = engine.Engine(model, device, options.in_flight)
         print(f"{model.name} loaded on {device.name}", flush=True)  # noqa: T201
-        health = app.Health()
-        settings = server.Settings(host=options.host, port=options.port)
-        server.serve(app.build(inference, health), health, settings)
+        server.serve(app.build(inference), _settings(options))
         inference.close()
         device.close()
     except (models.ModelError, gpu.GpuError, OSError) as error:

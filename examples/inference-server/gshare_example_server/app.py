@@ -1,10 +1,12 @@
-"""The HTTP face of the server: /healthz, /infer and /metrics."""
+"""The HTTP faces of the server: /infer, /healthz and /metrics; and the latter two alone."""
 
+import dataclasses
 import time
 
 import flask
 
 from . import engine, gpu, metrics
+from .arrivals import Arrivals
 
 
 class Health:
@@ -14,23 +16,41 @@ class Health:
         self.is_draining = False
 
 
-def build(model: engine.Engine, health: Health) -> flask.Flask:
-    """Return the WSGI application that serves `model`."""
-    app = flask.Flask(__name__)
-    figures = metrics.Metrics(model.model.name)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Faces:
+    """What is served: `whole` for all, `pages` (health and metrics) for a port of their own."""
 
+    whole: flask.Flask
+    pages: flask.Flask
+    health: Health
+    arrivals: Arrivals
+
+
+def build(model: engine.Engine) -> Faces:
+    """Return the WSGI applications that serve `model`."""
+    health, arrivals = Health(), Arrivals()
+    figures = metrics.Metrics(model.model.name, arrivals)
+    whole, pages = flask.Flask(__name__), flask.Flask(__name__)
+    for app in (whole, pages):
+        _add_pages(app, health, figures)
+
+    @whole.route("/infer", methods=["GET", "POST"])
+    def infer() -> flask.Response:
+        began = time.monotonic()
+        arrivals.begin()
+        response, gpu_seconds = _infer(model, flask.request.get_data(cache=False))
+        figures.answered(response.status_code, time.monotonic() - began, gpu_seconds)
+        return response
+
+    return Faces(whole, pages, health, arrivals)
+
+
+def _add_pages(app: flask.Flask, health: Health, figures: metrics.Metrics) -> None:
     @app.get("/healthz")
     def healthz() -> flask.Response:
         if health.is_draining:
             return flask.Response("draining\n", 503)
         return flask.Response("ok\n")
-
-    @app.route("/infer", methods=["GET", "POST"])
-    def infer() -> flask.Response:
-        began = time.monotonic()
-        response, gpu_seconds = _infer(model, flask.request.get_data(cache=False))
-        figures.answered(response.status_code, time.monotonic() - began, gpu_seconds)
-        return response
 
     @app.get("/metrics")
     def scrape() -> flask.Response:
@@ -41,8 +61,6 @@ def build(model: engine.Engine, health: Health) -> flask.Flask:
         if health.is_draining:
             response.headers["Connection"] = "close"
         return response
-
-    return app
 
 
 def _infer(model: engine.Engine, content: bytes) -> tuple[flask.Response, float]:

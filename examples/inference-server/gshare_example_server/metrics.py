@@ -1,7 +1,26 @@
 """The server's metrics, in one table, on a registry of their own."""
 
+from collections.abc import Iterator
+
 import prometheus_client
-from prometheus_client import registry
+from prometheus_client import metrics_core, registry
+
+from .arrivals import Arrivals
+
+
+class _Offered(registry.Collector):
+    """The counter that gshare's autoscaler reads; its labels come from Prometheus's relabelling."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+
+    def collect(self) -> Iterator[metrics_core.Metric]:
+        """Yield the count as it is now."""
+        yield metrics_core.CounterMetricFamily(
+            "gshare_function_requests",
+            "Inference requests that have arrived, answered or not.",
+            value=self._arrivals.total,
+        )
 
 
 class Metrics:
@@ -9,8 +28,9 @@ class Metrics:
 
     content_type = prometheus_client.CONTENT_TYPE_LATEST
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, arrivals: Arrivals) -> None:
         self._registry = registry.CollectorRegistry()
+        self._registry.register(_Offered(arrivals))
         self._requests = prometheus_client.Counter(
             "example_requests",
             "Requests answered, by model and HTTP status.",

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ BUSYBOX: Final = Path("/bin/busybox")
 _INSTALL_PATIENCE_S: Final = 600.0
 
 # A file or program that each package brings.
-_PACKAGES: Final = {
+NEEDED: Final = {
     "etcd-server": "etcd",
     "runc": "runc",
     "containernetworking-plugins": str(CNI_DIR / "bridge"),
@@ -27,16 +27,18 @@ _PACKAGES: Final = {
     "buildah": "buildah",
     "busybox-static": str(BUSYBOX),
 }
+PROMETHEUS: Final = {"prometheus": "prometheus"}
+"""What only some tests need."""
 
 
-def missing() -> list[str]:
+def missing(wanted: Mapping[str, str] = NEEDED) -> list[str]:
     """Return the packages that are not there."""
-    return [package for package, file in _PACKAGES.items() if shutil.which(file) is None]
+    return [package for package, file in wanted.items() if shutil.which(file) is None]
 
 
-def install(report: Callable[[str], object]) -> None:
+def install(report: Callable[[str], object], wanted: Mapping[str, str] = NEEDED) -> None:
     """Install what is missing; UnavailableError where that cannot be done."""
-    lacking = missing()
+    lacking = missing(wanted)
     if not lacking:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:

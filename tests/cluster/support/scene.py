@@ -210,6 +210,12 @@ def is_running(pod: Object) -> bool:
     )
 
 
+def is_ready(pod: Object) -> bool:
+    """Tell whether a pod's probes say that it serves."""
+    conditions = pod["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 def is_over(pod: Object) -> bool:
     """Tell whether a pod has ended for good."""
     return pod["status"].get("phase") in {"Succeeded", "Failed"}

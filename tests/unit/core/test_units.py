@@ -109,3 +109,16 @@ def test_memory_bytes_refuses_all_else(value, problem):
 )
 def test_memory_text_reads_well(amount, text):
     assert units.memory_text(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"), [("69ms", 69), ("0.5s", 500), ("1.5m", 90_000), ("24h", 86_400_000)]
+)
+def test_durations_are_read_with_their_unit(text, milliseconds):
+    assert units.milliseconds(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["69", "", "0ms", "-1s", "1d", "25h", "1e3ms", " 69ms", 69, None])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="must be a duration"):
+        units.milliseconds(text)

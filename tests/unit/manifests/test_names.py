@@ -27,7 +27,8 @@ SCHEDULER_CONFIGS = (
 OF_THE_CLUSTER = {
     "system:kube-scheduler", "system:volume-scheduler", "extension-apiserver-authentication-reader",
 }  # fmt: skip
-ACCOUNTS = {names.PART_NODE_AGENT, names.PART_EXTENDER, names.SCHEDULER}
+OF_NODES = {names.PART_NODE_AGENT, names.PART_EXTENDER, names.SCHEDULER}
+ACCOUNTS = {*OF_NODES, names.PART_AUTOSCALER}
 
 Object = dict[str, Any]
 
@@ -147,14 +148,15 @@ def test_examples_run_the_example_server_image():
 def test_the_example_server_needs_what_the_project_says():
     """Each requirement of its own pyproject.toml is one of the project's or of its examples."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    known = {*whole["dependencies"], *whole["optional-dependencies"]["examples"]}
+    extras = whole["optional-dependencies"]
+    known = {*whole["dependencies"], *extras["examples"], *extras["load"]}
 
     own = tomllib.loads((ROOT / "examples/inference-server/pyproject.toml").read_text())
 
     assert set(own["project"]["dependencies"]) <= known
 
 
-@pytest.mark.parametrize("part", ["node-agent", "extender", "example-server"])
+@pytest.mark.parametrize("part", ["node-agent", "extender", "autoscaler", "example-server"])
 def test_images_run_what_manifests_start(part: str):
     entry = re.search(r'ENTRYPOINT \["(.+)"\]', images.RECIPES[part].containerfile.read_text())
     started = {
@@ -187,7 +189,7 @@ def test_policies_name_our_service_accounts():
 
     said = set(re.findall(r"system:serviceaccount:([a-z:-]+)'", text))
 
-    assert said == {f"{names.NAMESPACE}:{account}" for account in ACCOUNTS}
+    assert said == {f"{names.NAMESPACE}:{account}" for account in OF_NODES}
 
 
 def test_the_agents_arguments_and_variables_are_known():

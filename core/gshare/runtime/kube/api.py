@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError
+
+from gshare.runtime.http_errors import cause
 
 from .errors import ApiError, ApiUnreachable
 from .objects import Status
@@ -181,7 +183,7 @@ class ApiServer:
                 preload_content=False,
             )
         except (HTTPError, OSError) as error:
-            raise ApiUnreachable(f"{self._connection.host}: {_cause(error)}") from error
+            raise ApiUnreachable(f"{self._connection.host}: {cause(error)}") from error
         self._note_clock(response.headers.get("Date"))
         return response
 
@@ -230,7 +232,7 @@ class Watch(Iterator[bytes]):
             self._response.close()
             if self._is_closed:
                 return b""
-            raise ApiUnreachable(f"{self._what}: {_cause(error)}") from error
+            raise ApiUnreachable(f"{self._what}: {cause(error)}") from error
 
 
 def _check(response: "BaseHTTPResponse", what: str) -> None:
@@ -254,23 +256,9 @@ def _all_of(response: "BaseHTTPResponse", what: str) -> bytes:
         content: bytes = response.read()
     except (HTTPError, OSError) as error:
         response.close()
-        raise ApiUnreachable(f"{what}: {_cause(error)}") from error
+        raise ApiUnreachable(f"{what}: {cause(error)}") from error
     response.release_conn()
     return content
-
-
-def _cause(error: BaseException) -> str:
-    """Return what an operator can act on: the innermost cause, without addresses of objects."""
-    while isinstance(error, HTTPError) and isinstance(
-        error.__cause__ or error.__context__, OSError
-    ):
-        error = error.__cause__ or error.__context__ or error
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, ProtocolError):
-        return "the connection broke off"
-    text = " ".join(str(error).split())
-    return text.partition(">: ")[2] or text or type(error).__name__
 
 
 def _seconds(header: str | None) -> float | None:

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 class Regarding:
     """The object that an event is about."""
 
-    kind: Literal["Pod", "Node"]
+    kind: Literal["Pod", "Node", "Deployment"]
     name: str
     namespace: str = ""
     uid: str = ""
@@ -159,7 +159,7 @@ class EventWriter:
             "type": said.type,
             "note": said.note,
             "regarding": {
-                "apiVersion": "v1",
+                "apiVersion": "apps/v1" if about.kind == "Deployment" else "v1",
                 "kind": about.kind,
                 "name": about.name,
                 **({"namespace": about.namespace} if about.namespace else {}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gshare_extender.settings import Address
+from gshare.runtime.address import Address
 
 
 @pytest.mark.parametrize(

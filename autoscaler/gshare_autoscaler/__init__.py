@@ -1,0 +1,1 @@
+"""Counts replicas per Deployment from profiles and request rates, and answers HPAs."""

@@ -1,0 +1,1 @@
+"""Replays of two traces in virtual time, with gshare's planner, controller and packer. No GPU."""

@@ -1,7 +1,7 @@
 """Follows Deployments, ConfigMaps and pods, and says whether what is known can be relied on."""
 
 import time
-from typing import Any, Final
+from typing import Any
 
 from gshare import names
 from gshare.runtime.kube import ApiServer, Following, Pod, Reflector
@@ -9,10 +9,6 @@ from gshare.runtime.kube import ApiServer, Following, Pod, Reflector
 from .answers import Target
 from .departures import holds_a_place
 from .objects import ConfigMap, Deployment
-
-_QUIET_WATCH_S: Final = 330.0
-"""A server sends no bookmarks of a kind of which it has seen no change, and ends the watch after
-300 s: less would take a quiet cluster for a lost one."""
 
 
 class Watches:
@@ -33,9 +29,7 @@ class Watches:
             ConfigMap,
             _ignore,
             keeps=_is_profile,
-            following=Following(
-                label_selector=f"{names.LABEL_PROFILE}=true", silence_s=_QUIET_WATCH_S
-            ),
+            following=Following(label_selector=f"{names.LABEL_PROFILE}=true"),
         )
         self.pods = Reflector(
             api,

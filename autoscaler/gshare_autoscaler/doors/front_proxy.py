@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from typing import Final
 
 import msgspec
 
@@ -12,9 +11,6 @@ from gshare.runtime.kube.objects import Meta
 
 from . import trust
 from .trust import Trust
-
-# A server sends no bookmarks while a kind does not change; it ends the watch after 300 s at most.
-_QUIET_WATCH_S: Final = 330.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +33,7 @@ class FrontProxy:
             _ConfigMap,
             self._take,
             on_sync=self._changed.set,
-            following=Following(
-                field_selector=f"metadata.name={trust.CONFIG_MAP}", silence_s=_QUIET_WATCH_S
-            ),
+            following=Following(field_selector=f"metadata.name={trust.CONFIG_MAP}"),
         )
 
     def start(self) -> None:

@@ -3,9 +3,10 @@
 One thread lists and then watches from the version of the list. A watch that ends is opened again
 at the last version seen, so that nothing is missed; where the server has forgotten that version
 (410) the list is read anew and compared with what is known, so that what went away meanwhile is
-told as dropped. Failures in a row wait longer each time. A connection whose peer fell silent is
-given up after `silence_s`: bookmarks come every minute, so that a living server is never silent
-for so long.
+told as dropped. Failures in a row wait longer each time. A connection whose peer is gone is found
+by TCP's own keep-alive within half a minute (`configuration`). A peer that lives and says nothing
+is given up after `silence_s`, which is longer than any watch: of a kind that nobody changes a
+server sends no bookmarks either, so that a quiet cluster is silent until the watch ends.
 """
 
 import contextlib
@@ -42,8 +43,8 @@ class Following:
     label_selector: str = ""
     field_selector: str = ""
     pace: Pace = field(default_factory=Pace)
-    silence_s: float = 90.0
-    """Longest silence of a watch; longer than the minute from bookmark to bookmark."""
+    silence_s: float = 330.0
+    """Longest silence of a watch; longer than `longest_watch_s`, at which the server ends it."""
     shortest_watch_s: int = 240
     longest_watch_s: int = 300
     """A watch is asked to end after a random time between these, as others do, to spread load."""

@@ -148,10 +148,12 @@ def test_the_gauge_of_registration_tells_each_version_apart(fake, tmp_path):
     assert [registered(registry, version) for version in ("v1beta1", "v1beta2")] == [0, 1]
 
 
-def test_the_group_is_taken_once_the_other_adapter_is_gone(fake, tmp_path):
+def test_the_group_is_taken_soon_after_the_other_adapter_is_gone(fake, tmp_path):
+    """Long before the next look that is due while nothing is wrong."""
     fake.put("apiservices", another_adapters(BETA1))
+    usual = DoorSettings(api=LOOPBACK, keda=None)
 
-    with open_doors(fake, tmp_path, answers_with()) as doors:
+    with open_doors(fake, tmp_path, answers_with(), usual) as doors:
         wait_until(lambda: "apiservice" in doors.trouble)
         fake.drop("apiservices", BETA1)
         wait_registered(fake)

@@ -1,10 +1,11 @@
 """The life of the first door, custom.metrics.k8s.io: keys, listening, registering, and upkeep.
 
 One thread does all of it, again and again: it reads or renews the serving keys, takes over what the
-front proxy's ConfigMap says, begins to answer once both are known, and sees to the APIServices. A
-step that fails is told once and tried again, sooner at first; what works meanwhile goes on. The
-order of a renewal: the Secret first, the APIServices next, and only then are the new keys served,
-so that a process that dies at any line leaves an API server that trusts whoever serves.
+front proxy's ConfigMap says, begins to answer once both are known, and sees to the APIServices.
+What fails, or is another adapter's, is told once and tried again, sooner at first; what works
+meanwhile goes on. The order of a renewal: the Secret first, the APIServices next, and only then are
+the new keys served, so that a process that dies at any line leaves an API server that trusts
+whoever serves.
 """
 
 import logging
@@ -102,20 +103,27 @@ class CustomMetrics:
     def _keep_up(self) -> None:
         while not self._stopping.is_set():
             self._proxy.changed.clear()
-            wait_s = self._settings.upkeep_s
-            try:
-                self._tell(self._step())
-            except GshareError as error:
-                self._tell(str(error))
-                wait_s = self._backoff.after(0.0)
-            except Exception:  # noqa: BLE001 (a service loop, logged)
-                _log.exception("event=upkeep_failed")
-                self._tell("failed inside; the autoscaler's log says why")
-                wait_s = self._backoff.after(0.0)
-            else:
-                self._backoff = Backoff(_PACE, random.random)
+            trouble = self._try()
+            self._tell(trouble)
             # Woken early where the front proxy's authority changes.
-            self._proxy.changed.wait(wait_s)
+            self._proxy.changed.wait(self._wait_s(trouble))
+
+    def _wait_s(self, trouble: str) -> float:
+        """Return how long to wait for the next look: less where something is wrong."""
+        if not trouble:
+            self._backoff = Backoff(_PACE, random.random)
+            return self._settings.upkeep_s
+        return min(self._backoff.after(0.0), self._settings.upkeep_s)
+
+    def _try(self) -> str:
+        """Do all that is to do; return what is wrong after it, empty where nothing is."""
+        try:
+            return self._step()
+        except GshareError as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 (a service loop, logged)
+            _log.exception("event=upkeep_failed")
+            return "failed inside; the autoscaler's log says why"
 
     def _step(self) -> str:
         """Do all that is to do; return what remains wrong. GshareError where it cannot go on."""

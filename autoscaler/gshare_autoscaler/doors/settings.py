@@ -60,4 +60,4 @@ class DoorSettings:
     """Requests to the API answered at once: HPA's controller makes 5 by default, and more threads
     would wait for each other."""
     upkeep_s: float = 60.0
-    """From look to look at the certificate and the APIServices."""
+    """From look to look at the certificate and the APIServices, while nothing is wrong."""

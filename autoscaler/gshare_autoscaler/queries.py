@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-DEFAULT: Final = "gshare"
+from gshare import names
+
+DEFAULT: Final = names.RATE_QUERY_DEFAULT
 PRESETS: Final[Mapping[str, str]] = MappingProxyType(
     {
         DEFAULT: (

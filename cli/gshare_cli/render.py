@@ -54,7 +54,7 @@ def render_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         typer.Option(
             metavar="WHICH",
             help="What stays at no load: one replica (default), none, or one of each shape "
-            "(before Kubernetes 1.37).",
+            "(before Kubernetes 1.37: HPAs that go to zero).",
         ),
     ] = "one",
     most_replicas: Annotated[

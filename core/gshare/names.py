@@ -26,6 +26,8 @@ ANNOTATION_SLO: Final = f"{DOMAIN}/slo"
 ANNOTATION_RATE_QUERY: Final = f"{DOMAIN}/rate-query"
 ANNOTATION_SCALING_POLICY: Final = f"{DOMAIN}/scaling-policy"
 ANNOTATION_SCALE_DOWN_WINDOW: Final = f"{DOMAIN}/scale-down-window"
+# The rate query where none is named: arrivals, as the function's own pods count them.
+RATE_QUERY_DEFAULT: Final = "gshare"
 # The request of one inference, for `gshare profile`: "POST /infer", or a mapping.
 ANNOTATION_PROFILE_REQUEST: Final = f"{DOMAIN}/profile-request"
 # A ConfigMap with a profile has this label, "true", beside LABEL_FUNCTION; its keys. The last

@@ -22,7 +22,7 @@ from .shapes import USUAL, Chosen, Load, choose
 from .template import Template
 
 Keep = Literal["one", "none", "each"]
-"""Of which replicas one stays at no load: of the cheapest shape, of none, of each shape."""
+"""Of which replicas one stays at no load: of one shape, of none, of each shape."""
 
 KEEPS: Final[tuple[Keep, ...]] = ("one", "none", "each")
 MOST_REPLICAS: Final = 100
@@ -82,7 +82,8 @@ def bundle(template: Template, profile: Profile | None, aim: Aim) -> Bundle:
         )
         for option in chosen.options
     ]
-    written = _written(template, asks, _bounds(chosen.options, aim), _annotations(aim, slo_ms))
+    bounds = _bounds(chosen.options, aim, is_kept_awake=template.is_kept_awake)
+    written = _written(template, asks, bounds, _annotations(aim, slo_ms))
     peak = max(point.memory_bytes for point in profile.points)
     return Bundle(_objects(template, written, profile), written, chosen, peak)
 
@@ -132,9 +133,17 @@ def _sizes(profile: Profile, options: Sequence[Option], aim: Aim) -> Mapping[Sha
     return scaling.limits(profile, plan, aim.peak_rps)
 
 
-def _bounds(options: Sequence[Option], aim: Aim) -> dict[Shape, tuple[int, int]]:
+def _bounds(
+    options: Sequence[Option], aim: Aim, *, is_kept_awake: bool
+) -> dict[Shape, tuple[int, int]]:
+    """Return how far each HPA may go.
+
+    Of several shapes the autoscaler itself keeps the one that runs. An HPA that kept one would
+    keep the smallest beside those that serve the load, and a Service sends that as much as others.
+    """
     by_cost = [option.shape for option in sorted(options, key=lambda each: (each.cost, each.shape))]
-    least = _least(by_cost, aim.keep)
+    is_left_to_it = aim.keep == "one" and is_kept_awake and len(options) > 1
+    least = _least(by_cost, "none" if is_left_to_it else aim.keep)
     return {option.shape: (least[option.shape], _most(option, aim)) for option in options}
 
 

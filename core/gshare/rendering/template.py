@@ -59,6 +59,12 @@ class Template:
         slo = self.field.at("metadata", "annotations").child(names.ANNOTATION_SLO)
         return None if slo.is_absent else slo.read(units.milliseconds)
 
+    @property
+    def is_kept_awake(self) -> bool:
+        """Tell whether the autoscaler keeps a replica, since only its pods count its load."""
+        query = self.field.at("metadata", "annotations").child(names.ANNOTATION_RATE_QUERY)
+        return query.is_absent or query.text().strip() == names.RATE_QUERY_DEFAULT
+
 
 def read(source: str, text: str, name: str | None = None) -> Template:
     """Return the one Deployment in the YAML `text` of the file `source`, or the one named `name`.

@@ -88,6 +88,27 @@ def test_what_stays_at_no_load_is_the_users_choice(keep, least):
     assert [hpa["spec"]["minReplicas"] for hpa in hpas] == least
 
 
+@pytest.mark.parametrize(
+    ("query", "shapes", "least"),
+    [
+        pytest.param(ABSENT, (THIN, WIDE), [0, 0], id="the autoscaler keeps one of two"),
+        pytest.param("gshare", (THIN, WIDE), [0, 0], id="the same, by name"),
+        pytest.param("openfaas", (THIN, WIDE), [1, 0], id="the autoscaler keeps none"),
+        pytest.param(ABSENT, (THIN,), [1], id="there is but one"),
+    ],
+)
+def test_with_a_profile_an_hpa_keeps_a_replica_only_where_the_autoscaler_does_not(
+    query, shapes, least
+):
+    annotated = changed(LABELLED, ("metadata", "annotations"), {names.ANNOTATION_RATE_QUERY: query})
+    document = LABELLED if query is ABSENT else annotated
+
+    bundle = rendered(document, found=profile(), shapes=shapes, keep="one")
+
+    hpas = objects(bundle, "HorizontalPodAutoscaler")
+    assert [hpa["spec"]["minReplicas"] for hpa in hpas] == least
+
+
 def test_what_the_user_wrote_stays():
     document = deployment("vision", container(env=[{"name": "A", "value": "1"}]), hook="shim")
     document = changed(document, ("metadata", "annotations"), {"team": "vision"})

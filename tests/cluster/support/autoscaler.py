@@ -15,9 +15,7 @@ from .scene import is_running, name_of, node_of, until
 from .workloads import Object
 
 MANIFESTS: Final = REPOSITORY / "manifests" / "autoscaler"
-_GROUP: Final = "custom.metrics.k8s.io"
-_API: Final = f"/apis/{_GROUP}/v1beta2"
-_API_SERVICES: Final = "/apis/apiregistration.k8s.io/v1/apiservices"
+_API: Final = "/apis/custom.metrics.k8s.io/v1beta2"
 _COMPONENT: Final = "app.kubernetes.io/name"
 _PODS: Final = f"/api/v1/namespaces/{names.NAMESPACE}/pods"
 
@@ -47,15 +45,6 @@ class Autoscaler:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin=text)
         until(lambda: self._cluster.api.get(_API), "the custom metrics API answers")
-
-    def remove(self) -> None:
-        """Delete all of it, and return when its API is gone."""
-        self._cluster.kubectl("delete", "--ignore-not-found", "-k", str(MANIFESTS))
-        until(lambda: not self.pods() and not self._is_registered(), "the autoscaler is gone")
-
-    def _is_registered(self) -> bool:
-        found = self._cluster.api.items(_API_SERVICES)
-        return any(_GROUP in each["metadata"]["name"] for each in found)
 
     def pods(self) -> list[Object]:
         """Return its pods."""

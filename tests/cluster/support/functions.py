@@ -1,5 +1,6 @@
 """A function that is scaled: the example's file through `gshare render`, on a cluster."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import yaml
 from tests.cluster.harness.settings import REPOSITORY
 
-from gshare import profile
+from gshare import names, profile
 from gshare.profile import Latency, Point, Profile, ProfiledGpu
 
 from .replicas import Course
@@ -64,6 +66,20 @@ class Function:
         path = f"/api/v1/namespaces/{self.scene.namespace}/services/{NAME}"
         return f"http://{self.scene.api.get(path)['spec']['clusterIP']}/infer"
 
+    def apply(self) -> None:
+        """Apply all of it, its HPAs too, and leave the replicas as they are."""
+        self.scene.cluster.kubectl("apply", "-n", self.scene.namespace, "-f", str(self.file))
+
+    def apply_unscaled(self, replicas: int) -> None:
+        """Apply all but its HPAs, and return when its only Deployment has so many replicas."""
+        found = list(yaml.safe_load_all(self.file.read_text()))
+        items = [each for each in found if each["kind"] != "HorizontalPodAutoscaler"]
+        (name,) = (each["metadata"]["name"] for each in items if each["kind"] == "Deployment")
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        self.scene.cluster.kubectl("apply", "-n", self.scene.namespace, "-f", "-", stdin=text)
+        self.scene.scale(name, replicas)
+        self.wait_ready(replicas)
+
     def course(self) -> Course:
         """Return a watcher of its replicas."""
         return Course(self.scene, NAME)
@@ -78,7 +94,7 @@ class Function:
                 return True
             raise LookupError(f"wanted {sight.wanted}, ready {sight.ready}")
 
-        until(stands, f"{NAME} has {count} replicas", timeout_s)
+        until(stands, f"{NAME} has {count} replicas", timeout_s, poll_s=0.5)
 
     def remove(self) -> None:
         """Delete all of it."""
@@ -87,8 +103,20 @@ class Function:
         )
 
 
-def deploy(scene: Scene, folder: Path, options: Sequence[str], text: str | None = None) -> Function:
-    """Render the example, or `text` in its place, with `options`, and apply what comes of it."""
+def annotated(**annotations: str) -> str:
+    """Return the example with more annotations of gshare, their names without the domain."""
+    own = f"{names.ANNOTATION_SLO}: {SLO_MS:g}ms"
+    found = EXAMPLE.read_text()
+    assert found.count(own) == 1
+    more = [
+        f"{names.DOMAIN}/{key.replace('_', '-')}: {value}" for key, value in annotations.items()
+    ]
+    return found.replace(own, "\n    ".join([own, *more]))
+
+
+def render(scene: Scene, folder: Path, options: Sequence[str], text: str | None = None) -> Function:
+    """Return what `gshare render` makes of the example, or of `text`, with `options`."""
+    folder.mkdir(exist_ok=True)
     source, profiled, made = (folder / name for name in ("in.yaml", "profile.json", "out.yaml"))
     source.write_text(text or EXAMPLE.read_text())
     profiled.write_text(profile.write(resnet_profile()))
@@ -104,5 +132,4 @@ def deploy(scene: Scene, folder: Path, options: Sequence[str], text: str | None 
     made.write_text(
         subprocess.run([*command, *options], capture_output=True, text=True, check=True).stdout
     )
-    scene.cluster.kubectl("apply", "-n", scene.namespace, "-f", str(made))
     return Function(scene, made)

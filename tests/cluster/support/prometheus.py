@@ -2,7 +2,6 @@
 
 import copy
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -63,19 +62,6 @@ class Prometheus:
         """End all that belongs to it."""
         self.stop()
         self._discovery.stop()
-
-    def value(self, promql: str) -> float | None:
-        """Return the only value of an instant query, None where there is none."""
-        found = self._get("query", query=promql)["data"]["result"]
-        assert len(found) <= 1, f"{promql} has {len(found)} values"
-        return float(found[0]["value"][1]) if found else None
-
-    def course(self, promql: str, since_s: float, step_s: float = 1.0) -> list[tuple[float, float]]:
-        """Return (Unix time, value) of a query's only series, from `since_s` on."""
-        found = self._get("query_range", query=promql, start=since_s, end=time.time(), step=step_s)
-        series = found["data"]["result"]
-        assert len(series) <= 1, f"{promql} has {len(series)} series"
-        return [(float(at), float(value)) for at, value in series[0]["values"]] if series else []
 
     @property
     def _address(self) -> str:

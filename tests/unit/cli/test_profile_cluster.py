@@ -1,6 +1,6 @@
 """Trials on a cluster, against an API that runs Jobs at once and whose pods say what they are told.
 
-The real API server and real pods: tests/cluster/test_profile.py.
+The real API server and real pods: tests/cluster/scaling/test_profile.py.
 """
 
 import asyncio

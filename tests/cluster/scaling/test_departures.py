@@ -1,13 +1,10 @@
 """A scale-down takes the replica whose departure frees a GPU, by the autoscaler's word."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from tests.cluster.harness import Cluster, ClusterError
+from tests.cluster.harness import ClusterError
 from tests.cluster.support import programs, workloads
-from tests.cluster.support.autoscaler import Autoscaler
-from tests.cluster.support.prometheus import Prometheus
 from tests.cluster.support.scene import Scene, name_of, until
 from tests.cluster.support.workloads import Ask, Object
 
@@ -17,29 +14,17 @@ from gshare.annotations import decode_placement
 FUNCTION = "departing"
 
 
-@pytest.fixture(scope="module")
-def autoscaler(cluster: Cluster) -> Iterator[Autoscaler]:
-    """Run an autoscaler, which needs no Prometheus for this, and remove it."""
-    found = Autoscaler(cluster)
-    found.deploy(Prometheus(cluster), "--deletion-costs=1")
-    yield found
-    found.remove()
-
-
-def test_the_older_replica_leaves_where_that_frees_its_gpu(
-    scene: Scene,
-    autoscaler: Autoscaler,  # noqa: ARG001 (it runs)
-) -> None:
+@pytest.mark.usefixtures("stage")
+def test_the_older_replica_leaves_where_that_frees_its_gpu(scene: Scene) -> None:
     """Without costs the younger one would leave, and both GPUs would stay in use.
 
     A filler keeps the other pod off the first replica's GPU, and leaves; the second replica then
     goes where it fits best, beside the other pod.
     """
-    node = {"nodeSelector": {"kubernetes.io/hostname": _a_node(scene)}}
-    scene.create(_function(Ask(40, 100, programs.CALM, spec=node)))
+    scene.create(_function(Ask(40, 100, programs.CALM)))
     (older,) = scene.wait_running(1, FUNCTION)
     for name in ("filler", "other"):
-        scene.create(workloads.pod(name, Ask(50, 100, programs.CALM, spec=node)))
+        scene.create(workloads.pod(name, Ask(50, 100, programs.CALM)))
         scene.wait_running(1, name)
     scene.delete("Pod", "filler")
     scene.wait_gone("filler")
@@ -65,11 +50,8 @@ def test_the_older_replica_leaves_where_that_frees_its_gpu(
     ],
     ids=["an annotation", "a cost and more", "a label", "a finalizer"],
 )
-def test_the_autoscaler_may_write_nothing_else_of_a_pod(
-    scene: Scene,
-    autoscaler: Autoscaler,  # noqa: ARG001 (its policy is there)
-    change: Object,
-) -> None:
+@pytest.mark.usefixtures("stage")
+def test_the_autoscaler_may_write_nothing_else_of_a_pod(scene: Scene, change: Object) -> None:
     scene.create(workloads.pod("kept", Ask(program=programs.CALM)))
     until(lambda: not _refusal(scene, {"annotations": _COST}), "a cost may be written")
 
@@ -96,10 +78,6 @@ def _function(ask: Ask) -> Object:
     found = workloads.deployment(FUNCTION, ask)
     found["metadata"]["labels"] = {names.LABEL_FUNCTION: FUNCTION}
     return found
-
-
-def _a_node(scene: Scene) -> str:
-    return scene.cluster.nodes[0].name
 
 
 def _gpu(pod: Object) -> str:

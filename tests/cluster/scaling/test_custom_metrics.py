@@ -4,15 +4,12 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
-from tests.cluster.harness import Cluster
 from tests.cluster.harness.api import ApiStatusError
 from tests.cluster.support import workloads
-from tests.cluster.support.autoscaler import Autoscaler
-from tests.cluster.support.prometheus import Prometheus
 from tests.cluster.support.scene import Scene, until
+from tests.cluster.support.stage import Stage
 from tests.cluster.support.workloads import Ask, Object
 
 from gshare import names
@@ -23,15 +20,6 @@ API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 TAKEN = f"{API_SERVICES}/v1beta1.{GROUP}"
 ADAPTER = {"namespace": "monitoring", "name": "prometheus-adapter", "port": 443}
 FUNCTION = "unmeasured"
-
-
-@pytest.fixture(scope="module")
-def autoscaler(cluster: Cluster) -> Iterator[Autoscaler]:
-    """Run an autoscaler whose Prometheus is away, and remove it."""
-    found = Autoscaler(cluster)
-    found.deploy(Prometheus(cluster))
-    yield found
-    found.remove()
 
 
 def refusal(scene: Scene, version: str, name: str, metric: str) -> ApiStatusError:
@@ -53,7 +41,7 @@ def registered(scene: Scene) -> Object | None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.usefixtures("autoscaler")
+@pytest.mark.usefixtures("stage")
 def test_the_api_server_passes_on_why_there_is_no_number(scene: Scene, version: str) -> None:
     found = workloads.deployment(FUNCTION, Ask(10, 10), replicas=0)
     found["metadata"]["labels"] = {names.LABEL_FUNCTION: FUNCTION}
@@ -71,8 +59,8 @@ def test_the_api_server_passes_on_why_there_is_no_number(scene: Scene, version: 
     assert f"no such Deployment with the label {names.LABEL_FUNCTION}" in absent.message
 
 
-def test_a_request_past_the_api_server_is_refused(autoscaler: Autoscaler) -> None:
-    (pod,) = autoscaler.pods()
+def test_a_request_past_the_api_server_is_refused(stage: Stage) -> None:
+    (pod,) = stage.autoscaler.pods()
     url = f"https://{pod['status']['podIP']}:{names.PORT_AUTOSCALER_API}/apis/{GROUP}/v1beta2"
     anyone = ssl.create_default_context()
     anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
@@ -84,9 +72,7 @@ def test_a_request_past_the_api_server_is_refused(autoscaler: Autoscaler) -> Non
     assert json.load(raised.value)["reason"] == "Unauthorized"
 
 
-def test_another_adapters_group_is_left_alone_until_it_goes(
-    scene: Scene, autoscaler: Autoscaler
-) -> None:
+def test_another_adapters_group_is_left_alone_until_it_goes(scene: Scene, stage: Stage) -> None:
     body = {
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
@@ -104,12 +90,12 @@ def test_another_adapters_group_is_left_alone_until_it_goes(
     taken = scene.api.post(API_SERVICES, body)
 
     try:
-        autoscaler.kill()
-        until(lambda: "belongs to another adapter" in autoscaler.log(), "the autoscaler says whose")
+        stage.autoscaler.kill()
+        until(lambda: "belongs to another" in stage.autoscaler.log(), "the autoscaler says whose")
         left = registered(scene)
     finally:
         scene.api.delete(TAKEN)
-    until(lambda: registered(scene), "the group is taken once it is free", 90)
+    until(lambda: registered(scene), "the group is taken once it is free")
 
     assert left is not None
     assert left["spec"] == taken["spec"]

@@ -7,23 +7,25 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
-import urllib3
-from urllib3.exceptions import HTTPError
 
+from gshare.runtime.http1 import Head, HttpError
 from gshare.runtime.http_errors import cause
 
 from .errors import ApiError, ApiUnreachable
 from .objects import Status
+from .wires import Wire, Wires
 
 if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
+    from urllib3 import PoolManager
 
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 30.0
-_CHUNK: Final = 64 * 1024
+_PATH: Final = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is, beside letters, digits and `_.-`."""
+_REFUSED: Final = 400
 _HALF_S: Final = 0.5
 # How exactly a date in whole seconds, some time on its way, tells a clock.
 _EXACT_S: Final = 2.0
@@ -48,8 +50,8 @@ class Connection(Protocol):
         """Return the namespace meant where none is said."""
 
     @property
-    def pool(self) -> urllib3.PoolManager:
-        """Return the connections."""
+    def pool(self) -> "PoolManager":
+        """Return what connects."""
 
     def authorization(self) -> dict[str, str]:
         """Return the header that says who asks."""
@@ -64,7 +66,9 @@ class ApiServer:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._wires = Wires(connection.host, connection.pool)
         self._ahead_s = 0.0
+        self._date = ""
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> "ApiServer":
@@ -139,10 +143,12 @@ class ApiServer:
 
     def watch(self, path: str, params: Params, read_timeout_s: float) -> "Watch":
         """Open a watch and return its lines; ApiUnreachable where none comes for so long."""
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=read_timeout_s)
-        response = self._open("GET", path, {**params, "watch": "true"}, None, {}, timeout)
-        _check(response, f"GET {path}")
-        return Watch(response, f"watch of {path}")
+        message = self._message("GET", path, {**params, "watch": "true"})
+        wire, head = self._wires.open(message, CONNECT_TIMEOUT_S, read_timeout_s)
+        self._note_clock(head)
+        if head.status >= _REFUSED:
+            raise _error(f"GET {path}", head, self._wires.finish(wire, head))
+        return Watch(wire, head, f"watch of {path}")
 
     def _call(
         self,
@@ -153,112 +159,106 @@ class ApiServer:
         content_type: str = "application/json",
         timeout_s: float = READ_TIMEOUT_S,
     ) -> bytes:
-        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s)
-        headers = {} if body is None else {"Content-Type": content_type}
-        response = self._open(method, path, params, body, headers, timeout)
-        _check(response, f"{method} {path}")
-        return _all_of(response, f"{method} {path}")
+        message = self._message(method, path, params, body, content_type)
+        answer = self._wires.ask(message, min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
+        self._note_clock(answer.head)
+        if answer.head.status >= _REFUSED:
+            raise _error(f"{method} {path}", answer.head, answer.content)
+        return answer.content
 
-    def _open(
+    def _message(
         self,
         method: str,
         path: str,
         params: Params | None,
-        body: Body | None,
-        headers: dict[str, str],
-        timeout: urllib3.Timeout,
-    ) -> "BaseHTTPResponse":
-        url = self._connection.host + path + (f"?{urlencode(params)}" if params else "")
-        if body is not None and not isinstance(body, bytes):
-            body = msgspec.json.encode(body)
-        headers |= {"Accept": "application/json", "User-Agent": "gshare"}
-        try:
-            response = self._connection.pool.request(
-                method,
-                url,
-                body=body,
-                headers=headers | self._connection.authorization(),
-                timeout=timeout,
-                retries=False,
-                preload_content=False,
-            )
-        except (HTTPError, OSError) as error:
-            raise ApiUnreachable(f"{self._connection.host}: {cause(error)}") from error
-        self._note_clock(response.headers.get("Date"))
-        return response
+        body: Body | None = None,
+        content_type: str = "",
+    ) -> bytes:
+        """Return a whole request, so that it goes out in one piece."""
+        query = f"?{urlencode(params)}" if params else ""
+        lines = [
+            f"{method} {self._wires.prefix}{quote(path, _PATH)}{query} HTTP/1.1",
+            f"Host: {self._wires.name}",
+            "Accept: application/json",
+            "Accept-Encoding: identity",
+            "User-Agent: gshare",
+            *(f"{name}: {value}" for name, value in self._connection.authorization().items()),
+        ]
+        content = b""
+        if body is not None:
+            content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+            lines += [f"Content-Type: {content_type}", f"Content-Length: {len(content)}"]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
 
-    def _note_clock(self, date: str | None) -> None:
+    def _note_clock(self, head: Head) -> None:
         """Take note of when an answer was begun, by the server's clock; it leaves out fractions."""
+        date = head.headers.get("date", "")
+        if date == self._date:
+            return
+        self._date = date
         with contextlib.suppress(ValueError, TypeError):  # a proxy's own, or none
-            ahead_s = parsedate_to_datetime(date or "").timestamp() + _HALF_S - time.time()
+            ahead_s = parsedate_to_datetime(date).timestamp() + _HALF_S - time.time()
             self._ahead_s = ahead_s if abs(ahead_s) > _EXACT_S else 0.0
 
 
 class Watch(Iterator[bytes]):
     """The lines of one open watch. Any thread may close it, which ends the iteration."""
 
-    def __init__(self, response: "BaseHTTPResponse", what: str) -> None:
-        self._response = response
+    def __init__(self, wire: Wire, head: Head, what: str) -> None:
+        self._wire = wire
+        self._head = head
         self._what = what
         self._rest = b""
         self._lines: list[bytes] = []
         self._is_closed = False
+        self._is_reading = False
 
     def __next__(self) -> bytes:
         """Return the next whole line; a last one that was cut off is left out."""
         while not self._lines:
-            chunk = self._read()
-            if not chunk:
-                self._response.close()
+            piece = self._piece()
+            if not piece:
                 raise StopIteration
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            *lines, self._rest = (self._rest + piece).split(b"\n")
             self._lines = [line for line in reversed(lines) if line.strip()]
         return self._lines.pop()
 
     def close(self) -> None:
         """End the watch; a thread that waits for a line is woken."""
         self._is_closed = True
+        if self._is_reading:
+            self._wire.shut()  # the reader closes it: a number that is closed may be another's soon
+        else:
+            self._wire.close()
+
+    def _piece(self) -> bytes:
+        """Return what has come, once something has; nothing at the end, and the wire is closed."""
+        piece, self._is_reading = b"", True
         try:
-            self._response.shutdown()
-        except (OSError, ValueError, RuntimeError):
-            return  # it has ended by itself
-
-    def _read(self) -> bytes:
-        if self._is_closed:
-            return b""
-        try:
-            return self._response.read1(_CHUNK)
-        except (HTTPError, OSError, ValueError) as error:
-            self._response.close()
-            if self._is_closed:
-                return b""
-            raise ApiUnreachable(f"{self._what}: {cause(error)}") from error
+            if not self._is_closed:
+                piece = self._wire.some(self._head)
+        except (HttpError, OSError, ValueError) as error:
+            if not self._is_closed:
+                raise ApiUnreachable(f"{self._what}: {cause(error)}") from error
+        finally:
+            self._is_reading = False
+            if not piece or self._is_closed:
+                self._wire.close()
+        return piece
 
 
-def _check(response: "BaseHTTPResponse", what: str) -> None:
-    if response.status < 400:
-        return
-    text = _all_of(response, what)
-    status = Status(message=text.decode(errors="replace")[:300].strip())
+def _error(what: str, head: Head, content: bytes) -> ApiError:
+    """Return what an answer of an error says."""
+    status = Status(message=content.decode(errors="replace")[:300].strip())
     with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):  # a proxy's page
-        status = msgspec.json.decode(text, type=Status)
-    said = status.message or response.reason or ""
-    raise ApiError(
-        f"{what}: {response.status} {' '.join(said.split())}",
-        response.status,
+        status = msgspec.json.decode(content, type=Status)
+    said = status.message or head.words[2]
+    return ApiError(
+        f"{what}: {head.status} {' '.join(said.split())}",
+        head.status,
         status.reason,
-        _seconds(response.headers.get("Retry-After")),
+        _seconds(head.headers.get("retry-after")),
     )
-
-
-def _all_of(response: "BaseHTTPResponse", what: str) -> bytes:
-    try:
-        content: bytes = response.read()
-    except (HTTPError, OSError) as error:
-        response.close()
-        raise ApiUnreachable(f"{what}: {cause(error)}") from error
-    response.release_conn()
-    return content
 
 
 def _seconds(header: str | None) -> float | None:

@@ -1,9 +1,9 @@
 """Finds the API server and the credentials for it, by the official client.
 
 The file that the caller names comes first, then $KUBECONFIG or ~/.kube/config where it exists,
-then a pod's service account: the order of kubectl. The client gives a pool of connections and the
-bearer token, which it renews; all else of it (models, informers) stays unused. Importing it costs
-0.2 s, so this module is imported where the first connection is made.
+then a pod's service account: the order of kubectl. The client knows how to connect and who
+asks, and renews the bearer token; all else of it (models, informers) stays unused. Importing it
+costs 0.2 s, so this module is imported where the first connection is made.
 """
 
 import socket
@@ -20,15 +20,13 @@ from gshare.errors import GshareError
 
 from .errors import NoClusterError
 
-# Connections kept; a watch holds one, and requests of a burst of binds each want one.
-_POOLED: Final = 16
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SEARCHED: Final = "give --kubeconfig FILE, or set KUBECONFIG"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the API server is, who asks, and the pool of connections to it."""
+    """Where the API server is, who asks, and what connects to it."""
 
     host: str
     context: str
@@ -92,7 +90,6 @@ def _in_cluster() -> Connection:
 
 
 def _connection(settings: Any, context: str, namespace: str) -> Connection:  # noqa: ANN401 (its own type)
-    settings.connection_pool_maxsize = _POOLED
     settings.socket_options = _socket_options()
     try:
         pool = client.ApiClient(settings).rest_client.pool_manager

@@ -212,12 +212,15 @@ class Reflector(Generic[T]):
             self._version = ""
             status = decode_object(event.object, Status, self._path) or Status()
             raise ApiError(f"watch of {self._path}: {status.message}", status.code, status.reason)
-        if event.type != "BOOKMARK":
-            item = decode_object(event.object, self._kind, self._path)
-            if item is not None:
-                self._change(event.type, item)
-        versioned = msgspec.json.decode(event.object, type=Bookmark)
-        self._version = versioned.metadata.resource_version or self._version
+        is_news = event.type != "BOOKMARK"
+        item = decode_object(event.object, self._kind, self._path) if is_news else None
+        if item is None:
+            bookmark = msgspec.json.decode(event.object, type=Bookmark)
+            version = bookmark.metadata.resource_version
+        else:
+            version = item.metadata.resource_version
+            self._change(event.type, item)
+        self._version = version or self._version
 
     def _change(self, event_type: str, item: T) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ prints one JSON object a line: first what the start took, then, at the end of in
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from itertools import cycle, islice
@@ -25,6 +24,7 @@ from gshare_extender.binder import Binder
 from gshare_extender.cluster import Cluster
 from gshare_extender.messages import BindingArgs
 from gshare_extender.seen import SeenNode, SeenPod
+from gshare_extender.server import Server
 from gshare_extender.settings import Address, ExtenderSettings
 from gshare_extender.verbs import Verbs
 from gshare_extender.watching import NODES, PODS
@@ -67,12 +67,10 @@ def main() -> None:
     counts = metrics.counts()
     pages = web.Pages(cluster, lambda: "", counts.registry)
     verbs = Verbs(cluster, lambda: "", lambda _: None)
-    server = web.server(
-        Address("127.0.0.1", 0), web.scheduler_app(pages, verbs, binder, counts), 16, 120
-    )
-    server.prepare()
-    _say({"start_s": start_s, "port": server.bind_addr[1], "memory_bytes": _memory_bytes()})
-    threading.Thread(target=server.serve, daemon=True).start()
+    answer = web.scheduler_answer(web.public_app(pages), verbs, binder, counts)
+    server = Server(Address("127.0.0.1", 0), answer, 16, 120)
+    server.start()
+    _say({"start_s": start_s, "port": server.port, "memory_bytes": _memory_bytes()})
     sys.stdin.read()
     _say({"memory_bytes": _memory_bytes(), **_own_times(cluster, binder)})
     server.stop()

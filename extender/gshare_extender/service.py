@@ -9,14 +9,11 @@ import logging
 import platform
 import threading
 from collections.abc import Callable
-
-from cheroot import wsgi
-from flask import Flask
+from typing import Final
 
 from gshare import names
-from gshare.errors import GshareError
-from gshare.runtime.address import Address
 from gshare.runtime.kube import ApiServer, EventWriter, Regarding
+from gshare.runtime.web import WebServer
 
 from . import metrics, web
 from .binder import Binder
@@ -24,11 +21,14 @@ from .clocks import ClockWatch
 from .cluster import Cluster, Listeners
 from .preemptor import Preemptor
 from .reporter import Reporter
+from .server import Server
 from .settings import ExtenderSettings
 from .verbs import Verbs
 from .waker import Waker
 from .watching import Watches
 from .writer import Writer
+
+_PUBLIC_THREADS: Final = 4
 
 _log = logging.getLogger(__name__)
 
@@ -52,49 +52,42 @@ class Service:
         self._counts.registry.register(
             metrics.ClusterCollector(self.cluster, self.watches.trouble, self.watches.connected)
         )
-        self._servers = self._serve_by(settings, writer)
-        self._threads: list[threading.Thread] = []
+        self._scheduler, self._public = self._servers(settings, writer)
 
     @property
     def ports(self) -> tuple[int, int]:
         """Return where the scheduler asks, and where the metrics are."""
-        scheduler, public = self._servers
-        return int(scheduler.bind_addr[1]), int(public.bind_addr[1])
+        return self._scheduler.port, self._public.port
 
     def start(self) -> None:
         """Listen and begin to follow; GshareError where an address is taken."""
-        for server in self._servers:
-            _prepare(server)
-            thread = threading.Thread(target=server.serve, name="web", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._scheduler.start()
+        self._public.start()
         for part in (self._waker, self._preemptor, self._reporter, self.watches):
             part.start()
         _log.info("event=serving scheduler_port=%d metrics_port=%d", *self.ports)
 
     def stop(self) -> None:
         """End what is under way, and everything else."""
-        enders = [threading.Thread(target=server.stop) for server in self._servers]
+        enders = [
+            threading.Thread(target=server.stop) for server in (self._scheduler, self._public)
+        ]
         for ender in enders:
             ender.start()
-        for thread in (*enders, *self._threads):
-            thread.join()
+        for ender in enders:
+            ender.join()
         for part in (self.watches, self._reporter, self._preemptor, self._waker, self._events):
             part.stop()
 
-    def _serve_by(
-        self, settings: ExtenderSettings, writer: Writer
-    ) -> tuple[wsgi.Server, wsgi.Server]:
+    def _servers(self, settings: ExtenderSettings, writer: Writer) -> tuple[Server, WebServer]:
+        """Return the scheduler's server and the public one."""
         trouble = self.watches.trouble
-        pages = web.Pages(self.cluster, trouble, self._counts.registry)
+        app = web.public_app(web.Pages(self.cluster, trouble, self._counts.registry))
         verbs = Verbs(self.cluster, trouble, self._preemptor.consider)
         binder = Binder(self.cluster, writer, self.watches.known_pod)
-        scheduler = web.scheduler_app(pages, verbs, binder, self._counts)
-
-        def server(address: Address, app: Flask) -> wsgi.Server:
-            return web.server(address, app, settings.threads, settings.idle_timeout_s)
-
-        return server(settings.listen, scheduler), server(settings.metrics, web.public_app(pages))
+        answer = web.scheduler_answer(app, verbs, binder, self._counts)
+        scheduler = Server(settings.listen, answer, settings.threads, settings.idle_timeout_s)
+        return scheduler, WebServer(settings.metrics, app, _PUBLIC_THREADS)
 
     def _touch_by(self, writer: Writer) -> Callable[[str], None]:
         def touch(node: str) -> None:
@@ -109,11 +102,3 @@ def _self(api: ApiServer) -> Regarding:
     if api.context:
         return Regarding.node(platform.node())
     return Regarding("Pod", platform.node(), api.namespace)
-
-
-def _prepare(server: wsgi.Server) -> None:
-    try:
-        server.prepare()
-    except OSError as error:
-        host, port = server.bind_addr[:2]
-        raise GshareError(f"cannot listen on {host}:{port}: {error}") from error

@@ -1,7 +1,8 @@
-"""The HTTP side: routes to verbs. Two applications, since whoever reaches a verb can bind pods.
+"""The HTTP side: routes to verbs. Two servers, since whoever reaches a verb can bind pods.
 
-The scheduler's is for loopback alone. The public one shows what is going on. Every answer has a
-Content-Length, by which Go's client keeps its connection.
+The scheduler's is for loopback alone; a verb goes there from bytes to bytes, as three of them come
+for each pod. All else that it is asked, and all that the public one answers, are the pages of a
+Flask application that shows what is going on.
 """
 
 import logging
@@ -10,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cheroot import wsgi
-from flask import Flask, Response, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from flask import Flask, Response
+from prometheus_client import CollectorRegistry
+from werkzeug.test import create_environ
 
-from gshare.runtime.address import Address
+from gshare.runtime import web
 
 from . import messages, views
 from .binder import Binder, BindError
@@ -27,13 +28,15 @@ from .messages import (
     PreemptionArgs,
 )
 from .metrics import Counts
+from .server import Reply, Request
 from .verbs import Verbs
 
 _JSON: Final = "application/json"
-_TEXT: Final = "text/plain; charset=utf-8"
-_STOP_S: Final = 2
+_OUTCOMES: Final = ("ok", "refused", "error", "not_understood", "failed")
 
 _log = logging.getLogger(__name__)
+
+Answer = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,54 +50,41 @@ class Pages:
 
 def public_app(pages: Pages) -> Flask:
     """Return the application for /metrics, /healthz, /readyz and /v1/cluster."""
-    app = Flask("gshare_extender")
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(generate_latest(pages.registry), content_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return _text("ok")
-
-    @app.get("/readyz")
-    def readyz() -> Response:
-        trouble = pages.trouble()
-        return _text(trouble or "ok", 503 if trouble else 200)
+    app = web.app("gshare_extender", pages.registry, pages.trouble)
 
     @app.get("/v1/cluster")
     def cluster() -> Response:
         with pages.cluster.locked() as ledger:
             picture = ledger.picture()
-        return _json(views.cluster(picture, pages.trouble()))
+        shown = messages.encode(views.cluster(picture, pages.trouble()))
+        return Response(shown, content_type=_JSON)
 
     return app
 
 
-def scheduler_app(pages: Pages, verbs: Verbs, binder: Binder, counts: Counts) -> Flask:
-    """Return the public application with the verbs added: one table of them."""
-    app = public_app(pages)
-    answers: Mapping[str, Callable[[bytes], object]] = {
+def scheduler_answer(
+    app: Flask, verbs: Verbs, binder: Binder, counts: Counts
+) -> Callable[[Request], Reply]:
+    """Return what answers the scheduler: one table of verbs, and for all else the pages."""
+    answers: Mapping[str, Answer] = {
         "filter": lambda body: verbs.filter(messages.decode_filter(body)),
         "prioritize": lambda body: verbs.prioritize(messages.decode_filter(body)),
         "preempt": lambda body: verbs.preempt(messages.decode(body, PreemptionArgs)),
         "bind": lambda body: _bind(binder, counts, messages.decode(body, BindingArgs)),
     }
-    for verb, answer in answers.items():
-        app.add_url_rule(f"/{verb}", verb, _timed(verb, answer, counts), methods=["POST"])
-    return app
+    routes = {f"/{verb}": _timed(verb, answer, counts) for verb, answer in answers.items()}
+
+    def answer(request: Request) -> Reply:
+        route = routes.get(request.target) if request.method == "POST" else None
+        return _page(app, request) if route is None else route(request.body)
+
+    return answer
 
 
-def server(address: Address, app: Flask, threads: int, idle_timeout_s: int) -> wsgi.Server:
-    """Return a server for `app`; its `prepare` listens, its `serve` answers until `stop`."""
-    return wsgi.Server(
-        (address.host, address.port),
-        app,
-        numthreads=threads,
-        timeout=idle_timeout_s,
-        shutdown_timeout=_STOP_S,
-        request_queue_size=128,
-    )
+def _page(app: Flask, request: Request) -> Reply:
+    environ = create_environ(request.target, method=request.method, data=request.body)
+    response = Response.from_app(app, environ)
+    return Reply(response.get_data(), response.content_type or web.TEXT, response.status_code)
 
 
 def _bind(binder: Binder, counts: Counts, args: BindingArgs) -> BindingResult:
@@ -113,25 +103,27 @@ def _bind(binder: Binder, counts: Counts, args: BindingArgs) -> BindingResult:
     return BindingResult()
 
 
-def _timed(verb: str, answer: Callable[[bytes], object], counts: Counts) -> Callable[[], Response]:
-    """Return the view of a verb: its answer, timed and counted by outcome."""
+def _timed(verb: str, answer: Answer, counts: Counts) -> Callable[[bytes], Reply]:
+    """Return what answers a verb: timed, and counted by outcome."""
+    latency = counts.latency.labels(verb)
+    requests = {outcome: counts.requests.labels(verb, outcome) for outcome in _OUTCOMES}
 
-    def view() -> Response:
+    def view(body: bytes) -> Reply:
         start = time.perf_counter()
         outcome = "failed"
         try:
-            result = answer(request.get_data(cache=False))
+            result = answer(body)
             outcome = _outcome(result)
-            return _json(result)
+            return Reply(messages.encode(result))
         except MessageError as error:
             outcome = "not_understood"
-            return _text(f"{verb}: {error}", 400)
+            return Reply.line(f"{verb}: {error}", 400)
         except Exception:  # noqa: BLE001 (a service loop, logged)
             _log.exception("event=request_failed verb=%s", verb)
-            return _text(f"{verb}: failed inside; the extender's log says why", 500)
+            return Reply.line(f"{verb}: failed inside; the extender's log says why", 500)
         finally:
-            counts.requests.labels(verb, outcome).inc()
-            counts.latency.labels(verb).observe(time.perf_counter() - start)
+            requests[outcome].inc()
+            latency.observe(time.perf_counter() - start)
 
     return view
 
@@ -142,11 +134,3 @@ def _outcome(result: object) -> str:
     if isinstance(result, FilterResult) and not result.node_names:
         return "refused"
     return "ok"
-
-
-def _json(value: object) -> Response:
-    return Response(messages.encode(value), content_type=_JSON)
-
-
-def _text(line: str, status: int = 200) -> Response:
-    return Response(f"{line}\n", status, content_type=_TEXT)

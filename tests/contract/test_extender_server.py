@@ -84,7 +84,11 @@ def test_a_client_that_closes_is_answered_first():
     ("content", "status", "text"),
     [
         (b"nonsense\r\n\r\n", b"400 Bad Request", b"first line 'nonsense': must be three words\n"),
-        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"400 Bad Request", b"Content-Length 'x'"),
+        (
+            b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            b"400 Bad Request",
+            b"Content-Length 'x'",
+        ),
         (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"413", b"a body must have"),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"413", b"a body must have"),
     ],
@@ -159,5 +163,5 @@ def test_nothing_is_accepted_after_the_end():
 
 
 def test_an_address_that_is_taken_is_one_line():
-    with serving() as server, pytest.raises(GshareError, match="cannot listen on 127.0.0.1:"):
+    with serving() as server, pytest.raises(GshareError, match=r"cannot listen on 127\.0\.0\.1:"):
         Server(Address("127.0.0.1", server.port), echo, 1, 1.0).start()

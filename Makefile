@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test fuzz check format clean bench bench-orders bench-packing
+.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test test-beside test-scaling test-pure test-alone fuzz check format clean bench bench-orders bench-packing
 
 install: $(STAMP) native
 
@@ -50,7 +50,26 @@ test: install $(CLIENTS) cluster-tools bench-clients
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) sanitize
 	if sh hook/fuzz/install-clang.sh >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_S=5; \
 	else echo "fuzz: skipped"; fi
-	$(BIN)/pytest
+	$(MAKE) --no-print-directory -k -j1 test-beside test-alone
+
+# A cluster that scales mostly waits. So tests of pure code run beside it, at the lowest priority;
+# all others look at the time, and have the machine to themselves.
+SCALING := tests/cluster/scaling
+PURE    := tests/unit tests/property
+
+test-beside:
+	$(MAKE) --no-print-directory -k -j2 test-scaling test-pure
+
+test-scaling:
+	env -u MAKEFLAGS $(BIN)/pytest $(SCALING)
+
+test-pure:
+	@mkdir -p build
+	env -u MAKEFLAGS nice -n 19 $(BIN)/pytest $(PURE) >build/test-pure.log 2>&1; \
+	status=$$?; cat build/test-pure.log; exit $$status
+
+test-alone:
+	env -u MAKEFLAGS $(BIN)/pytest --ignore=$(SCALING) $(PURE:%=--ignore=%)
 
 # Every parser of what others write, under libFuzzer, FUZZ_S seconds each; installs clang.
 FUZZ_S ?= 20

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gshare.profile import law
+from gshare.profile import fitting, law
 from gshare.profile.surface import Surface, law_of
 
 SMS = (6, 12, 24, 50, 60, 80, 100)
@@ -75,7 +75,7 @@ def test_a_misfit_along_the_sms_widens_the_errors_between_sms_alone() -> None:
 
 
 def test_the_trend_has_the_bend_and_the_exponent_of_what_was_measured() -> None:
-    trend = law.fit({at: min(at[0], 24) * (at[1] / 100) ** 0.8 for at in GRID})
+    trend = fitting.fit({at: min(at[0], 24) * (at[1] / 100) ** 0.8 for at in GRID})
 
     assert trend.quota_exponent == pytest.approx(0.8, abs=0.02)
     assert 20 <= trend.bend_percent <= 28
@@ -83,7 +83,7 @@ def test_the_trend_has_the_bend_and_the_exponent_of_what_was_measured() -> None:
 
 
 def test_one_point_goes_with_the_quota() -> None:
-    trend = law.fit({(12, 40): 20.0})
+    trend = fitting.fit({(12, 40): 20.0})
 
     assert trend.at(12, 40) == pytest.approx(20)
     assert trend.at(12, 80) == pytest.approx(40, rel=0.01)
@@ -106,7 +106,7 @@ def test_what_is_no_positive_rate_is_refused_by_name(rate: float) -> None:
 
 def test_no_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="no measurement"):
-        law.fit({})
+        fitting.fit({})
 
 
 @pytest.mark.parametrize(

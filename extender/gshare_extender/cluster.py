@@ -33,6 +33,7 @@ from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
 from . import nominations
+from .ranking import Ranker
 from .reading import Offer
 from .recovery import TURNED_AWAY, Resting
 from .seen import SeenNode, SeenPod
@@ -90,11 +91,13 @@ class Cluster:
     _freed: list[str] = field(default_factory=list)
     _resting: Resting = field(default_factory=Resting)
     _offers: dict[str, Offer] = field(default_factory=dict)
+    _ranker: Ranker = field(init=False)
     _is_laid_out: bool = False
 
     def __post_init__(self) -> None:
         """Begin with an empty ledger, in the mode of the settings."""
         self.ledger = Ledger(Packer(MODES[self.settings.mode], _ANSWERS))
+        self._ranker = Ranker(self.settings.filter_nodes, self._resting)
 
     @contextmanager
     def locked(self) -> Iterator[Ledger]:
@@ -138,6 +141,7 @@ class Cluster:
             if verb == "drop":
                 ledger.drop_node(name)
                 self._offers.pop(name, None)
+                self._ranker.drop(name)
                 self._resting.changed(name)
                 return
             ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
@@ -148,6 +152,7 @@ class Cluster:
             if is_relieved or (before != offer and self._resting.changed(name)):
                 self._note_freed(name)
             self._offers[name] = offer
+            self._ranker.put(name)
             self._lay_out(ledger)
 
     def lay_out(self) -> None:
@@ -195,7 +200,8 @@ class Cluster:
             if is_bound_perhaps and before is not None and before.node in nodes:
                 return _only(before)
             ledger.cancel(request.key)
-            ranking = self._rank(request, nodes, passing.preference)
+            now_s, preference = self.clock(), passing.preference
+            ranking = self._ranker.rank(ledger, request, nodes, preference, now_s)
             self._hold_best(request, ranking, before)
             ledger.settle()
             passing.offered = tuple(each.node for each in ranking.candidates)
@@ -289,17 +295,6 @@ class Cluster:
         """Lay out what an event has changed, on the thread that tells it, not on a pod's."""
         if self._is_laid_out:
             ledger.settle()
-
-    def _rank(self, request: Request, nodes: Sequence[str], preference: Preference) -> Ranking:
-        resting = self._resting.now(self.clock())
-        asked_in_vain = [node for node in nodes if node in resting] if resting else []
-        if asked_in_vain:
-            nodes = [node for node in nodes if node not in resting]
-        ranking = self.ledger.rank(request, nodes, self.settings.filter_nodes, preference)
-        if ranking.candidates or not asked_in_vain:
-            return ranking
-        at_rest = dict.fromkeys(asked_in_vain, RefusalKind.RESTING)
-        return Ranking((), {**ranking.refusals, **at_rest})
 
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:

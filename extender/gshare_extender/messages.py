@@ -107,12 +107,9 @@ def decode_filter(content: bytes) -> FilterArgs:
     """Return what `decode` does for FilterArgs; many names are not read, but a NodeList."""
     args = decode(content, _RawFilterArgs)
     names = bytes(args.node_names)
-
-    def read() -> tuple[str, ...] | None:
-        return decode(names, tuple[str, ...] | None)
-
-    is_long = len(names) > _LONG and names.startswith(b"[")
-    return FilterArgs(args.pod, NodeList(names, read) if is_long else read())
+    if len(names) < _LONG or not names.startswith(b"["):
+        return decode(content, FilterArgs)
+    return FilterArgs(args.pod, NodeList(names, lambda: decode(names, tuple[str, ...])))
 
 
 def encode(answer: object) -> bytes:

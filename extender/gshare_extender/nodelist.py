@@ -14,7 +14,7 @@ class NodeList(Sequence[str]):
     No name in Kubernetes has a character that JSON writes in another way.
     """
 
-    def __init__(self, content: bytes, read: Callable[[], Sequence[str] | None]) -> None:
+    def __init__(self, content: bytes, read: Callable[[], Sequence[str]]) -> None:
         self._content = content
         self._read = read
         self._names: tuple[str, ...] | None = None
@@ -51,5 +51,5 @@ class NodeList(Sequence[str]):
 
     def _all(self) -> tuple[str, ...]:
         if self._names is None:
-            self._names = tuple(self._read() or ())
+            self._names = tuple(self._read())
         return self._names

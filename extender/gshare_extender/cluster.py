@@ -8,6 +8,7 @@ Restart: all of it is rebuilt from the watches. A reservation that is lost with 
 of a pod that was filtered and not bound; its bind finds a place anew, or fails and is repeated.
 """
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -41,6 +42,9 @@ from .settings import ExtenderSettings
 
 _ANSWERS: Final = 65_536
 """Sets of functions for which a layout was searched, of which the answer is kept."""
+_WAITS_S: Final = 600.0
+"""How long a pod that was refused counts as waiting. The scheduler tries it again every 5 minutes;
+where it does not, the pod is gone."""
 _REMEMBERED: Final = 10_000
 """Pods between filter and bind, or refused, of which something is remembered."""
 
@@ -61,7 +65,7 @@ class _Passing:
     request: Request
     offered: tuple[str, ...] = ()
     preference: Preference = field(default_factory=Preference)
-    is_refused: bool = False
+    refused_at_s: float = -math.inf
     is_uncertain: bool = False
     bound_at_s: float = 0.0
 
@@ -105,7 +109,7 @@ class Cluster:
         with self._lock:
             yield self.ledger
             freed, self._freed = self._freed, []
-            waits = bool(freed) and any(each.is_refused for each in self._passing.values())
+            waits = bool(freed) and self._is_any_waiting()
         for node in dict.fromkeys(freed if waits else ()):
             self.listeners.freed(node)
 
@@ -205,7 +209,7 @@ class Cluster:
             self._hold_best(request, ranking, before)
             ledger.settle()
             passing.offered = tuple(each.node for each in ranking.candidates)
-            passing.is_refused = not ranking.candidates
+            passing.refused_at_s = -math.inf if ranking.candidates else now_s
             passing.is_uncertain = False
             return ranking
 
@@ -258,7 +262,7 @@ class Cluster:
             passing = self._passing.get(uid)
             if passing:
                 passing.bound_at_s = self.clock()
-                passing.is_refused = False
+                passing.refused_at_s = -math.inf
 
     def uncertain(self, uid: str) -> None:
         """Take note that nobody knows whether a claim has become a binding."""
@@ -287,6 +291,10 @@ class Cluster:
         """Give a claim up."""
         with self.locked() as ledger:
             self._note_freed(ledger.cancel(uid))
+
+    def _is_any_waiting(self) -> bool:
+        since_s = self.clock() - _WAITS_S
+        return any(each.refused_at_s > since_s for each in self._passing.values())
 
     def _default(self) -> Preference:
         return Preference(self.settings.policy)

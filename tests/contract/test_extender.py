@@ -78,7 +78,8 @@ def test_a_pod_goes_the_whole_way(api, scheduler):
     wait_until(lambda: [each["pod"] for each in placements(scheduler)] == ["p"])
 
 
-def test_pods_without_a_node_are_not_watched(api, scheduler):
+@pytest.mark.usefixtures("scheduler")
+def test_pods_without_a_node_are_not_watched(api):
     """They come by the thousand, change while they wait, and hold nothing."""
     selectors = {each.params["fieldSelector"] for each in api.asked if each.path == "/api/v1/pods"}
 

@@ -22,6 +22,7 @@ from gshare.workload.fields import Field
 
 from . import queries
 from .answers import About, Target
+from .bounds import FREE, UNKNOWN, Bounds, bounded
 from .conditions import Reason, Trouble, TroubleError
 from .declared import Declared, named
 from .objects import Deployment
@@ -49,6 +50,8 @@ class Member:
     shape: Shape
     memory_bytes: int | None
     """What each replica reserves, where the Deployment says it."""
+    bounds: Bounds
+    """Of its HPA."""
     running: int
     """What it is scaled to."""
     ready: int
@@ -107,10 +110,14 @@ def grouped(deployments: Iterable[Deployment]) -> dict[Name, list[Deployment]]:
 
 
 def read(
-    name: Name, deployments: Sequence[Deployment], profiles: Profiles, defaults: Defaults
+    name: Name,
+    deployments: Sequence[Deployment],
+    profiles: Profiles,
+    defaults: Defaults,
+    bounds: Mapping[Target, Bounds] = UNKNOWN,
 ) -> Function:
     """Return the function of these Deployments, which come oldest first."""
-    members, refused = _members(deployments)
+    members, refused = _members(deployments, bounds)
     try:
         profile = profiles.profile(name)
         members, outside = _inside(profile, members)
@@ -153,14 +160,16 @@ def _inside(profile: Profile, members: Sequence[Member]) -> tuple[list[Member], 
     ]
 
 
-def _members(deployments: Iterable[Deployment]) -> tuple[list[Member], list[Refused]]:
+def _members(
+    deployments: Iterable[Deployment], bounds: Mapping[Target, Bounds]
+) -> tuple[list[Member], list[Refused]]:
     """Return the Deployments that can be scaled, one a shape, the oldest; and the others."""
     members: dict[Shape, Member] = {}
     refused: list[Refused] = []
     for each in deployments:
         target, about = _target(each), _about(each)
         try:
-            member = _member(each, target, about)
+            member = _member(each, target, about, bounds.get(target, FREE))
             _check_alone(each, member, members)
             members[member.shape] = member
         except TroubleError as error:
@@ -178,7 +187,7 @@ def _check_alone(deployment: Deployment, member: Member, members: Mapping[Shape,
         )
 
 
-def _member(deployment: Deployment, target: Target, about: About) -> Member:
+def _member(deployment: Deployment, target: Target, about: About, bounds: Bounds) -> Member:
     """Return a Deployment with the shape that its pods ask; TroubleError where they ask none."""
     template = {"spec": {"template": deployment.spec.template}}
     whole = Field(named(deployment), "", template)
@@ -200,6 +209,7 @@ def _member(deployment: Deployment, target: Target, about: About) -> Member:
         deployment.metadata.uid,
         Shape(asked.sm_percent, asked.quota_request_percent),
         asked.memory_bytes,
+        bounds,
         wanted,
         min(wanted, deployment.status.ready_replicas),
     )
@@ -215,7 +225,10 @@ def _scaling(
     """Return how a function is to be scaled; TroubleError where that cannot be told."""
     slo_ms = declared.read(names.ANNOTATION_SLO, lambda found: found.read(units.milliseconds))
     slo_ms = profile.slo_ms if slo_ms is None else slo_ms
-    policy = declared.read(names.ANNOTATION_SCALING_POLICY, _policy)
+    policy = declared.read(
+        names.ANNOTATION_SCALING_POLICY,
+        lambda found: found.one_of(tuple(scaling.POLICIES), scaling.EXACT),
+    )
     window_s = declared.read(
         names.ANNOTATION_SCALE_DOWN_WINDOW, lambda found: found.read(units.milliseconds) / 1000
     )
@@ -246,7 +259,8 @@ def _options(
         except NoShapeError as error:
             text = f"{slo_from}: {error}{_better(profile, slo_ms)}"
             raise TroubleError(Reason.NO_SHAPE_MEETS_SLO, text) from error
-    return judged.options, judged.refused
+    bounds = {member.shape: member.bounds for member in members}
+    return bounded(judged.options, bounds), judged.refused
 
 
 def _better(profile: Profile, slo_ms: float | None) -> str:
@@ -260,10 +274,6 @@ def _better(profile: Profile, slo_ms: float | None) -> str:
 
 def _one_line(error: InputError) -> str:
     return f"{error.source}: {error.field.strip()}: {error.value!r}: {error.problem}"
-
-
-def _policy(found: Field) -> str:
-    return found.one_of(tuple(scaling.POLICIES), scaling.EXACT)
 
 
 def _query(name: Name, declared: Declared, defaults: Defaults) -> Query:

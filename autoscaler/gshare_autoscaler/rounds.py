@@ -18,7 +18,9 @@ from types import MappingProxyType
 from gshare.scaling import ScalingError
 
 from . import functions
-from .answers import Answers
+from .answers import Answers, Target
+from .bounds import Bounds
+from .bounds import of as bounds_of
 from .conditions import Reason, Trouble, TroubleError
 from .courses import Course, Standing
 from .functions import Defaults, Function, Scaling
@@ -133,15 +135,20 @@ class Rounds:
             settings.prometheus.window,
         )
         grouped = functions.grouped(watches.deployments.items())
-        found = [self._function(name, grouped[name], defaults) for name in grouped]
+        bounds = bounds_of(watches.hpas.items())
+        found = [self._function(name, grouped[name], defaults, bounds) for name in grouped]
         self._courses = {each.name: self._course(each) for each in found}
         return found
 
     def _function(
-        self, name: Name, deployments: Sequence[Deployment], defaults: Defaults
+        self,
+        name: Name,
+        deployments: Sequence[Deployment],
+        defaults: Defaults,
+        bounds: Mapping[Target, Bounds],
     ) -> Function:
         try:
-            return functions.read(name, deployments, self._profiles, defaults)
+            return functions.read(name, deployments, self._profiles, defaults, bounds)
         except Exception:  # noqa: BLE001 (one function among many, logged)
             _log.exception("event=function_not_read function=%s", name)
             return functions.unreadable(name, deployments, _failed(name))

@@ -1,4 +1,4 @@
-"""Follows Deployments, ConfigMaps and pods, and says whether what is known can be relied on."""
+"""Follows Deployments, ConfigMaps, HPAs and pods, and says whether they can be relied on."""
 
 import time
 from typing import Any
@@ -6,13 +6,18 @@ from typing import Any
 from gshare import names
 from gshare.runtime.kube import ApiServer, Following, Pod, Reflector
 
+from . import bounds
 from .answers import Target
 from .departures import holds_a_place
-from .objects import ConfigMap, Deployment
+from .objects import ConfigMap, Deployment, Hpa
 
 
 class Watches:
-    """The reflectors of an autoscaler. Pods only matter for which replica leaves first."""
+    """The reflectors of an autoscaler.
+
+    Pods only matter for which replica leaves first, HPAs for how far others may be scaled: where
+    they may not be read, their bounds are not known, and all else goes on.
+    """
 
     def __init__(self, api: ApiServer) -> None:
         self.deployments = Reflector(
@@ -30,6 +35,13 @@ class Watches:
             _ignore,
             keeps=_is_profile,
             following=Following(label_selector=f"{names.LABEL_PROFILE}=true"),
+        )
+        self.hpas = Reflector(
+            api,
+            "/apis/autoscaling/v2/horizontalpodautoscalers",
+            Hpa,
+            _ignore,
+            keeps=bounds.follows,
         )
         self.pods = Reflector(
             api,
@@ -59,6 +71,9 @@ class Watches:
                 return f"gshare does not know the {name} yet: {reflector.trouble}"
             if reflector.is_stale(now):
                 return f"gshare has lost sight of the {name}: {reflector.trouble}"
+        # Once, so that a new process does not first decide without them.
+        if not self.hpas.is_synced and not self.hpas.is_stale(now):
+            return f"gshare does not know the HPAs yet: {self.hpas.trouble}"
         return ""
 
     def connected(self) -> dict[str, bool]:
@@ -84,6 +99,7 @@ class Watches:
         return {
             "deployments": self.deployments,
             "configmaps": self.config_maps,
+            "horizontalpodautoscalers": self.hpas,
             "pods": self.pods,
         }
 

@@ -63,7 +63,7 @@ def main() -> None:
     cluster, _nodes, _pods = _started(Path(sys.argv[1]))
     start_s = time.perf_counter() - start
     writer = cast("Writer", _Sent())
-    binder = Binder(cluster, writer, lambda *_: None)
+    binder = Binder(cluster, writer)
     counts = metrics.counts()
     pages = web.Pages(cluster, lambda: "", counts.registry)
     verbs = Verbs(cluster, lambda: "", lambda _: None)

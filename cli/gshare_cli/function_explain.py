@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gshare.units import memory_text
+from gshare_autoscaler.objects import Hpa
 
 from .cluster_explain import Explanation
-from .function_reading import Hpa
 
 _DECIDED: Final = "Decided"
 _Page = Mapping[str, Any]

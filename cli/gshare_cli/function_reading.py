@@ -4,13 +4,10 @@ import contextlib
 import json
 from typing import Any, Final
 
-import msgspec
-from msgspec import field
-
 from gshare import names
 from gshare.errors import GshareError
 from gshare.runtime.kube import ApiError, ApiServer, Pod, list_all
-from gshare.runtime.kube.objects import Condition, Meta
+from gshare_autoscaler.objects import Hpa
 
 from .cluster_reading import asking
 
@@ -20,39 +17,6 @@ _LABEL: Final = f"app.kubernetes.io/name={names.PART_AUTOSCALER}"
 
 class NoAutoscalerError(GshareError):
     """No autoscaler runs in the cluster, so that nothing is known of functions."""
-
-
-class _Read(msgspec.Struct, frozen=True, rename="camel"):
-    """Unknown fields are skipped; absent ones have their default."""
-
-
-class ScaleTarget(_Read, frozen=True):
-    """What an HPA scales."""
-
-    kind: str = ""
-    name: str = ""
-
-
-class HpaSpec(_Read, frozen=True):
-    """What an HPA is to do."""
-
-    scale_target_ref: ScaleTarget = field(default_factory=ScaleTarget)
-    min_replicas: int = 1
-    max_replicas: int = 1
-
-
-class HpaStatus(_Read, frozen=True):
-    """What an HPA says of itself."""
-
-    conditions: list[Condition] = field(default_factory=list)
-
-
-class Hpa(_Read, frozen=True):
-    """A HorizontalPodAutoscaler (autoscaling/v2)."""
-
-    metadata: Meta
-    spec: HpaSpec = field(default_factory=HpaSpec)
-    status: HpaStatus = field(default_factory=HpaStatus)
 
 
 def function(api: ApiServer, namespace: str, name: str) -> dict[str, Any] | None:

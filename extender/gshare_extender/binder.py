@@ -10,7 +10,7 @@ after the request has died, and the next filter offers only that node.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -59,12 +59,9 @@ class _Turn:
 class Binder:
     """Performs the verb `bind`. Any thread may call."""
 
-    def __init__(
-        self, cluster: Cluster, writer: Writer, known: Callable[[str, str], Pod | None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, writer: Writer) -> None:
         self._cluster = cluster
         self._writer = writer
-        self._known = known
         self._bind_s = cluster.settings.bind_s
         self._mode = cluster.settings.mode
         self._turns: dict[str, _Turn] = {}
@@ -109,9 +106,7 @@ class Binder:
         filtered = self._cluster.request_of(args.pod_uid)
         if filtered is not None:
             return filtered
-        pod = self._known(args.pod_namespace, args.pod_name)
-        if pod is None or pod.metadata.uid != args.pod_uid:
-            pod = self._read(args, deadline)
+        pod = self._read(args, deadline)
         if pod.metadata.uid != args.pod_uid:
             raise BindError("the pod is another one of the same name by now")
         try:

@@ -8,6 +8,7 @@ Restart: all of it is rebuilt from the watches. A reservation that is lost with 
 of a pod that was filtered and not bound; its bind finds a place anew, or fails and is repeated.
 """
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -33,6 +34,7 @@ from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
 from . import nominations
+from .ranking import Ranker
 from .reading import Offer
 from .recovery import TURNED_AWAY, Resting
 from .seen import SeenNode, SeenPod
@@ -40,6 +42,9 @@ from .settings import ExtenderSettings
 
 _ANSWERS: Final = 65_536
 """Sets of functions for which a layout was searched, of which the answer is kept."""
+_WAITS_S: Final = 600.0
+"""How long a pod that was refused counts as waiting. The scheduler tries it again every 5 minutes;
+where it does not, the pod is gone."""
 _REMEMBERED: Final = 10_000
 """Pods between filter and bind, or refused, of which something is remembered."""
 
@@ -60,7 +65,7 @@ class _Passing:
     request: Request
     offered: tuple[str, ...] = ()
     preference: Preference = field(default_factory=Preference)
-    is_refused: bool = False
+    refused_at_s: float = -math.inf
     is_uncertain: bool = False
     bound_at_s: float = 0.0
 
@@ -90,11 +95,13 @@ class Cluster:
     _freed: list[str] = field(default_factory=list)
     _resting: Resting = field(default_factory=Resting)
     _offers: dict[str, Offer] = field(default_factory=dict)
+    _ranker: Ranker = field(init=False)
     _is_laid_out: bool = False
 
     def __post_init__(self) -> None:
         """Begin with an empty ledger, in the mode of the settings."""
         self.ledger = Ledger(Packer(MODES[self.settings.mode], _ANSWERS))
+        self._ranker = Ranker(self.settings.filter_nodes, self._resting)
 
     @contextmanager
     def locked(self) -> Iterator[Ledger]:
@@ -102,7 +109,7 @@ class Cluster:
         with self._lock:
             yield self.ledger
             freed, self._freed = self._freed, []
-            waits = bool(freed) and any(each.is_refused for each in self._passing.values())
+            waits = bool(freed) and self._is_any_waiting()
         for node in dict.fromkeys(freed if waits else ()):
             self.listeners.freed(node)
 
@@ -138,6 +145,7 @@ class Cluster:
             if verb == "drop":
                 ledger.drop_node(name)
                 self._offers.pop(name, None)
+                self._ranker.drop(name)
                 self._resting.changed(name)
                 return
             ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
@@ -148,6 +156,7 @@ class Cluster:
             if is_relieved or (before != offer and self._resting.changed(name)):
                 self._note_freed(name)
             self._offers[name] = offer
+            self._ranker.put(name)
             self._lay_out(ledger)
 
     def lay_out(self) -> None:
@@ -195,11 +204,12 @@ class Cluster:
             if is_bound_perhaps and before is not None and before.node in nodes:
                 return _only(before)
             ledger.cancel(request.key)
-            ranking = self._rank(request, nodes, passing.preference)
+            now_s, preference = self.clock(), passing.preference
+            ranking = self._ranker.rank(ledger, request, nodes, preference, now_s)
             self._hold_best(request, ranking, before)
             ledger.settle()
             passing.offered = tuple(each.node for each in ranking.candidates)
-            passing.is_refused = not ranking.candidates
+            passing.refused_at_s = -math.inf if ranking.candidates else now_s
             passing.is_uncertain = False
             return ranking
 
@@ -252,7 +262,7 @@ class Cluster:
             passing = self._passing.get(uid)
             if passing:
                 passing.bound_at_s = self.clock()
-                passing.is_refused = False
+                passing.refused_at_s = -math.inf
 
     def uncertain(self, uid: str) -> None:
         """Take note that nobody knows whether a claim has become a binding."""
@@ -282,6 +292,10 @@ class Cluster:
         with self.locked() as ledger:
             self._note_freed(ledger.cancel(uid))
 
+    def _is_any_waiting(self) -> bool:
+        since_s = self.clock() - _WAITS_S
+        return any(each.refused_at_s > since_s for each in self._passing.values())
+
     def _default(self) -> Preference:
         return Preference(self.settings.policy)
 
@@ -289,17 +303,6 @@ class Cluster:
         """Lay out what an event has changed, on the thread that tells it, not on a pod's."""
         if self._is_laid_out:
             ledger.settle()
-
-    def _rank(self, request: Request, nodes: Sequence[str], preference: Preference) -> Ranking:
-        resting = self._resting.now(self.clock())
-        asked_in_vain = [node for node in nodes if node in resting] if resting else []
-        if asked_in_vain:
-            nodes = [node for node in nodes if node not in resting]
-        ranking = self.ledger.rank(request, nodes, self.settings.filter_nodes, preference)
-        if ranking.candidates or not asked_in_vain:
-            return ranking
-        at_rest = dict.fromkeys(asked_in_vain, RefusalKind.RESTING)
-        return Ranking((), {**ranking.refusals, **at_rest})
 
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:

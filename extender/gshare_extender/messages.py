@@ -3,14 +3,17 @@
 Nothing past this module knows them. Null stands for what is not there; unknown fields are skipped.
 """
 
-import functools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
 from gshare.runtime.kube.objects import Pod
+
+from .nodelist import NodeList
+
+_LONG: Final = 512
+"""Bytes of names above which to read them costs more than to look some up."""
 
 
 class MessageError(ValueError):
@@ -89,34 +92,24 @@ class BindingResult(msgspec.Struct, frozen=True, rename="pascal"):
     error: str = ""
 
 
-@functools.lru_cache(maxsize=8)
-def _names(content: bytes) -> tuple[str, ...] | None:
-    """Return a list of names. A cluster's is long, and comes again with each pod."""
-    return msgspec.json.decode(content, type=tuple[str, ...] | None)
-
-
 T = TypeVar("T")
 
 
 def decode(content: bytes, kind: type[T]) -> T:
     """Return the message of type `kind` in `content`; MessageError where it is none."""
-    with _understood():
+    try:
         return msgspec.json.decode(content, type=kind)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+        raise MessageError(f"not what the scheduler sends: {error}") from error
 
 
 def decode_filter(content: bytes) -> FilterArgs:
-    """Return what `decode` does for FilterArgs; a list of names that came before costs little."""
-    with _understood():
-        args = msgspec.json.decode(content, type=_RawFilterArgs)
-        return FilterArgs(args.pod, _names(bytes(args.node_names)))
-
-
-@contextmanager
-def _understood() -> Iterator[None]:
-    try:
-        yield
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
-        raise MessageError(f"not what the scheduler sends: {error}") from error
+    """Return what `decode` does for FilterArgs; many names are not read, but a NodeList."""
+    args = decode(content, _RawFilterArgs)
+    names = bytes(args.node_names)
+    if len(names) < _LONG or not names.startswith(b"["):
+        return decode(content, FilterArgs)
+    return FilterArgs(args.pod, NodeList(names, lambda: decode(names, tuple[str, ...])))
 
 
 def encode(answer: object) -> bytes:

@@ -84,7 +84,7 @@ class Service:
         trouble = self.watches.trouble
         app = web.public_app(web.Pages(self.cluster, trouble, self._counts.registry))
         verbs = Verbs(self.cluster, trouble, self._preemptor.consider)
-        binder = Binder(self.cluster, writer, self.watches.known_pod)
+        binder = Binder(self.cluster, writer)
         answer = web.scheduler_answer(app, verbs, binder, self._counts)
         scheduler = Server(settings.listen, answer, settings.threads, settings.idle_timeout_s)
         return scheduler, WebServer(settings.metrics, app, _PUBLIC_THREADS)

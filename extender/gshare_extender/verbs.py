@@ -59,7 +59,7 @@ class Verbs:
             text = f"{error.field}: {error.value!r}: {error.problem}"
             return FilterResult((), dict.fromkeys(nodes, text))
         if request is None:
-            return FilterResult(nodes)
+            return FilterResult(tuple(nodes))
         seen = self._cluster.seen_on(request.key)
         if seen is not None:
             return _only(seen, nodes)

@@ -9,9 +9,11 @@ from . import interpreter
 from .cluster import Cluster
 from .seen import SeenNode, SeenPod
 
-# A pod that has ended holds nothing: the API server itself reports it as deleted. Failed ones are
-# shown, since the reason says whether the node has turned the pod away.
-_LIVE_PODS: Final = "status.phase!=Succeeded"
+# A pod without a node holds nothing, and is shown with each question about it. That one which waits
+# was deleted is not told; what is held for it expires. A pod that has ended holds nothing either:
+# the API server itself reports it as deleted. Failed ones are shown, since the reason says whether
+# the node has turned the pod away.
+_PLACED_PODS: Final = "spec.nodeName!=,status.phase!=Succeeded"
 PODS: Final = Made(Pod, SeenPod.of)
 NODES: Final = Made(Node, SeenNode.of)
 
@@ -27,7 +29,7 @@ class Watches:
             cluster.take_seen_pod,
             on_sync=self._listed,
             keeps=lambda pod: pod.matters,
-            following=Following(field_selector=_LIVE_PODS),
+            following=Following(field_selector=_PLACED_PODS),
         )
         self.nodes = Reflector(
             api, "/api/v1/nodes", NODES, cluster.take_seen_node, on_sync=self._listed
@@ -44,11 +46,6 @@ class Watches:
         """Stop following."""
         self.pods.stop()
         self.nodes.stop()
-
-    def known_pod(self, namespace: str, name: str) -> Pod | None:
-        """Return the pod as last seen, None where it is not known or has its place."""
-        seen = self.pods.find(namespace, name)
-        return seen.pod if seen else None
 
     def trouble(self) -> str:
         """Say in one line why what is known cannot be relied on; empty where it can."""

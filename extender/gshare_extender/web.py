@@ -23,6 +23,7 @@ from .cluster import Cluster
 from .messages import (
     BindingArgs,
     BindingResult,
+    FilterArgs,
     FilterResult,
     MessageError,
     PreemptionArgs,
@@ -68,7 +69,7 @@ def scheduler_answer(
     """Return what answers the scheduler: one table of verbs, and for all else the pages."""
     answers: Mapping[str, Answer] = {
         "filter": lambda body: verbs.filter(messages.decode_filter(body)),
-        "prioritize": lambda body: verbs.prioritize(messages.decode_filter(body)),
+        "prioritize": lambda body: verbs.prioritize(messages.decode(body, FilterArgs)),
         "preempt": lambda body: verbs.preempt(messages.decode(body, PreemptionArgs)),
         "bind": lambda body: _bind(binder, counts, messages.decode(body, BindingArgs)),
     }

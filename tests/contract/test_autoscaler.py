@@ -86,9 +86,27 @@ def test_a_setting_that_changes_takes_effect(api, start):
         api.put("deployments", deployment("thin", replicas=3))
 
         wait_until(lambda: replicas(service, Target("team", "slow")) == 8)
+        wait_until(lambda: not service.missing())
         page_ = json.loads(page(service, "/v1/functions/team/resnet"))
         slow = next(each for each in page_["deployments"] if each["name"] == "slow")
         assert "200.0 ms, over the SLO of 69 ms" in slow["note"]
+
+
+def test_what_an_hpa_does_not_allow_is_left_to_the_other_shape(api, prometheus, start):
+    """137.5 req/s are planned for: two of 35 are allowed, and one of 75 serves the rest."""
+    prometheus.rate = constant(110.0)
+    reference = {"kind": "Deployment", "name": "thin"}
+    metric = {"type": "Object", "object": {"metric": {"name": names.METRIC_DESIRED_REPLICAS}}}
+    spec = {"scaleTargetRef": reference, "minReplicas": 0, "maxReplicas": 2, "metrics": [metric]}
+    body = {"metadata": {"name": "thin", "namespace": "team"}, "spec": spec}
+    api.put("horizontalpodautoscalers", body)
+
+    with start() as service:
+        wait_until(lambda: replicas(service, WHOLE) == 1)
+
+        page_ = json.loads(page(service, "/v1/functions/team/resnet"))
+        assert replicas(service) == 2
+        assert "maxReplicas allows no more of" in page_["decision"]["why"]
 
 
 def test_a_deployment_that_is_deleted_has_no_answer(api, start):

@@ -78,6 +78,14 @@ def test_a_pod_goes_the_whole_way(api, scheduler):
     wait_until(lambda: [each["pod"] for each in placements(scheduler)] == ["p"])
 
 
+@pytest.mark.usefixtures("scheduler")
+def test_pods_without_a_node_are_not_watched(api):
+    """They come by the thousand, change while they wait, and hold nothing."""
+    selectors = {each.params["fieldSelector"] for each in api.asked if each.path == "/api/v1/pods"}
+
+    assert selectors == {"spec.nodeName!=,status.phase!=Succeeded"}
+
+
 def test_victims_that_the_scheduler_chose_for_want_of_cpu_must_leave_room_for_the_rectangle(
     api, scheduler
 ):

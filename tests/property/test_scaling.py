@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -38,14 +39,18 @@ def option_lists(draw: st.DrawFn) -> list[Option]:
 
 
 def cheapest(options: list[Option], rate_rps: float) -> float:
-    """Return the least cost of any counts of any one or two options, by trying them all."""
+    """Return the least cost of any counts of any one or two options, by trying them all.
+
+    Infinite where none is within their upper bounds.
+    """
     found = [
-        count * first.cost
-        + max(0, _enough(rate_rps - count * first.throughput_rps, second)) * second.cost
+        count * first.cost + rest * second.cost
         for first, second in itertools.product(options, repeat=2)
-        for count in range(_enough(rate_rps, first) + 1)
+        for count in range(int(min(_enough(rate_rps, first), first.room)) + 1)
+        for rest in [max(0, _enough(rate_rps - count * first.throughput_rps, second))]
+        if rest <= (second.room if second is not first else first.room - count)
     ]
-    return min(found)
+    return min(found, default=math.inf)
 
 
 def _enough(rate_rps: float, option: Option) -> int:
@@ -61,6 +66,35 @@ def test_exact_is_the_cheapest_mix_of_two_shapes(options, rate_rps):
     assert found.cost == pytest.approx(cheapest(options, rate_rps * (1 - 1e-9)))
     assert found.capacity_rps >= rate_rps - 1e-6
     assert len(found.counts) <= 2
+
+
+@given(option_lists(), RATES, st.randoms(use_true_random=False))
+@settings(max_examples=500, deadline=None)
+def test_plans_keep_within_bounds_and_exact_is_the_cheapest_there(options, rate_rps, random):
+    """What serves the rate within upper bounds is found; where no two can, all that may be is."""
+    most = [random.choice([None, 1, 2, 5]) for _ in options]
+    bounded = [replace(each, most=bound) for each, bound in zip(options, most, strict=True)]
+    best = cheapest(bounded, rate_rps * (1 - 1e-9))
+
+    for policy in scaling.POLICIES:
+        found = scaling.plan(policy, bounded, rate_rps)
+
+        assert all(found.counts.get(each.shape, 0) <= each.room for each in bounded)
+        is_all = all(found.counts.get(each.shape, 0) == each.room for each in bounded)
+        assert found.capacity_rps >= rate_rps - 1e-6 or is_all
+        assert policy != "exact" or math.isinf(best) or found.cost == pytest.approx(best)
+
+
+@given(option_lists(), RATES, COUNTS, st.integers(1, 3))
+@settings(max_examples=200, deadline=None)
+def test_replicas_that_are_there_anyway_are_part_of_every_plan(options, rate_rps, running, least):
+    kept = [replace(each, least=least if index else 0) for index, each in enumerate(options)]
+
+    for policy in scaling.POLICIES:
+        found = scaling.plan(policy, kept, rate_rps, running)
+
+        assert all(found.counts.get(each.shape, 0) >= each.least for each in kept)
+        assert found.capacity_rps >= rate_rps - 1e-6
 
 
 @given(option_lists(), RATES, COUNTS, st.sampled_from([0.0, 0.1, 0.5, 2.0]))

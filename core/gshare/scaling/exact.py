@@ -25,7 +25,7 @@ two B 1 A (0.30), with three B 1 A, with four B none (0.36). Two B and one A it 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Final
 
@@ -49,9 +49,21 @@ def counts(
     running: Mapping[Shape, int],
     start: float = START,
 ) -> Counter[Shape]:
-    """Return the counts of the cheapest mix for `rate_rps`, given what runs."""
+    """Return the counts of the cheapest mix for `rate_rps`, given what runs.
+
+    Where no two options serve it within their bounds, the cheapest that goes beyond them.
+    """
     if not rate_rps:
         return Counter()
+    unbounded = (replace(option, most=None) for option in options)
+    return _best(options, rate_rps, running, start) or _best(
+        tuple(unbounded), rate_rps, running, start
+    )
+
+
+def _best(
+    options: Sequence[Option], rate_rps: float, running: Mapping[Shape, int], start: float
+) -> Counter[Shape]:
     search = _Search(rate_rps * (1 - _EPSILON), running, start)
     for pair in _pairs(pruned(options, running)):
         search.look_at(*pair)
@@ -61,13 +73,13 @@ def counts(
 def pruned(options: Sequence[Option], running: Mapping[Shape, int]) -> list[Option]:
     """Return the options that no other serves at least as much for no more, and those that run.
 
-    In ascending order of cost per request.
+    One that has a bound leaves none out. In ascending order of cost per request.
     """
     front: list[Option] = []
     most_rps = 0.0
     for option in sorted(options, key=lambda each: (each.cost, -each.throughput_rps, each.shape)):
         if option.throughput_rps > most_rps:
-            most_rps = option.throughput_rps
+            most_rps = most_rps if option.most is not None else option.throughput_rps
             front.append(option)
         elif running.get(option.shape):
             front.append(option)
@@ -103,6 +115,10 @@ class _Search:
         seconds = np.arange(self._most_of(first, second, least) + 1, dtype=np.float64)
         left_rps = np.maximum(0, self.rate_rps - seconds * second.throughput_rps)
         firsts = np.ceil(left_rps / first.throughput_rps)
+        allowed = np.flatnonzero(firsts <= first.room)
+        if not allowed.size:
+            return
+        firsts, seconds = firsts[allowed], seconds[allowed]
         keys = self._keys(first, firsts, second, seconds)
         index = int(np.lexsort(keys[::-1])[0])
         key = (float(keys[0][index]), float(keys[1][index]), float(keys[2][index]))
@@ -115,7 +131,7 @@ class _Search:
         """Return how many of `second` a mix may hold that is not surely worse than the best."""
         if first is second:
             return 0
-        enough = min(MOST, math.ceil(self.rate_rps / second.throughput_rps))
+        enough = int(min(MOST, math.ceil(self.rate_rps / second.throughput_rps), second.room))
         beyond = second.cost - second.throughput_rps * _price(first)
         if beyond <= _EPSILON or math.isinf(self.key[0]):
             return enough

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -40,8 +41,9 @@ def plan(
     """Return how many replicas of which shape serve `rate_rps`, given those that run.
 
     A replica that does not run yet counts dearer by the part `start` of its cost. Shapes that run
-    but are not among `options` are not counted and not wanted. ScalingError for an unknown policy,
-    a rate that is no rate, and a rate with no options.
+    but are not among `options` are not counted and not wanted. Options keep their bounds, so that
+    a plan may serve less than `rate_rps`: `why` says so. ScalingError for an unknown policy, a
+    rate that is no rate, and a rate with no options.
     """
     if policy not in POLICIES:
         raise ScalingError(f"policy {policy!r}: must be one of {', '.join(POLICIES)}")
@@ -49,7 +51,41 @@ def plan(
         raise ScalingError(f"rate {rate_rps}: must be 0 or more requests per second")
     if not options and rate_rps:
         raise ScalingError(f"rate {rate_rps:g}: there is no shape to serve it with")
-    return plan_of(POLICIES[policy](options, rate_rps, running or {}, start), options, rate_rps)
+    counts = _within_bounds(POLICIES[policy], options, rate_rps, running or {}, start)
+    return plan_of(counts, options, rate_rps)
+
+
+def _within_bounds(
+    policy: Policy,
+    options: Sequence[Option],
+    rate_rps: float,
+    running: Mapping[Shape, int],
+    start: float,
+) -> Counter[Shape]:
+    """Return a policy's counts for what is left of a rate beside the replicas there are anyway.
+
+    Where a policy wants more of a shape than there may be, that shape gets what it may, and the
+    rest is planned with the others: `rpr` knows no bounds, and `exact` finds no two shapes then.
+    """
+    fixed = Counter({option.shape: option.least for option in options})
+    left = [_beyond_least(option) for option in options]
+    while left:
+        served_rps = math.fsum(each.throughput_rps * fixed[each.shape] for each in options)
+        beyond = Counter({shape: count - fixed[shape] for shape, count in running.items()})
+        found = policy(left, max(0.0, rate_rps - served_rps), +beyond, start)
+        full = {each.shape: each.most for each in left if found[each.shape] > each.room}
+        if not full:
+            return fixed + found
+        fixed.update(full)
+        left = [each for each in left if each.shape not in full]
+    return +fixed
+
+
+def _beyond_least(option: Option) -> Option:
+    """Return an option for the replicas beyond those that there are anyway."""
+    if not option.least:
+        return option
+    return replace(option, least=0, most=option.most and option.most - option.least)
 
 
 def plan_of(counts: Mapping[Shape, int], options: Sequence[Option], rate_rps: float) -> Plan:
@@ -58,5 +94,7 @@ def plan_of(counts: Mapping[Shape, int], options: Sequence[Option], rate_rps: fl
     capacity_rps = math.fsum(option.throughput_rps * count for option, count in used)
     cost = math.fsum(option.cost * count for option, count in used)
     mix = " + ".join(f"{count} of {option.shape}" for option, count in used) or "nothing"
+    full = [str(option.shape) for option, count in used if count == option.most]
+    bound = f"; maxReplicas allows no more of {', '.join(full)}" if full else ""
     why = f"{mix} serves {capacity_rps:.1f} req/s, {rate_rps:.1f} are needed; {cost:.3f} GPUs"
-    return Plan(MappingProxyType(dict(counts)), capacity_rps, cost, why)
+    return Plan(MappingProxyType(dict(counts)), capacity_rps, cost, why + bound)

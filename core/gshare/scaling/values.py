@@ -57,11 +57,22 @@ class Option:
     memory_bytes: int
     cost: float
     origin: Origin = "measured"
+    least: int = 0
+    """So many replicas there are anyway: its HPA's minReplicas."""
+    most: int | None = None
+    """More replicas there never are: its HPA's maxReplicas. None: no bound."""
 
     def __post_init__(self) -> None:
-        """Refuse a replica that serves or costs nothing, with ValueError."""
+        """Refuse a replica that serves or costs nothing, and bounds that leave no count."""
         if not self.throughput_rps > 0 or not self.cost > 0:
             raise ValueError(f"{self.shape}: throughput and cost must be above 0")
+        if not 0 <= self.least <= (self.least if self.most is None else self.most):
+            raise ValueError(f"{self.shape}: {self.least} to {self.most} replicas: no count")
+
+    @property
+    def room(self) -> float:
+        """Return how many replicas there may be."""
+        return math.inf if self.most is None else self.most
 
     @property
     def rpr(self) -> float:

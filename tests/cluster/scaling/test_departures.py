@@ -43,7 +43,7 @@ def test_the_older_replica_leaves_where_that_frees_its_gpu(scene: Scene) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        {"annotations": {names.ANNOTATION_QUOTA_LIMIT: "30"}},
+        {"annotations": {names.ANNOTATION_QUOTA_LIMIT: "60"}},
         {"annotations": {names.ANNOTATION_DELETION_COST: "1", "other": "1"}},
         {"labels": {workloads.LABEL: "other"}},
         {"finalizers": ["other/one"]},

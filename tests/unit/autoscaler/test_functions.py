@@ -9,23 +9,25 @@ from tests.support.autoscaler import config_map, deployment, profile_json
 from gshare import names
 from gshare.scaling import Shape
 from gshare_autoscaler import functions
+from gshare_autoscaler.bounds import follows
+from gshare_autoscaler.bounds import of as bounds_of
 from gshare_autoscaler.conditions import Reason, Trouble
 from gshare_autoscaler.functions import Defaults
-from gshare_autoscaler.objects import ConfigMap, Deployment
+from gshare_autoscaler.objects import ConfigMap, Deployment, Hpa
 from gshare_autoscaler.profiles import Name, Profiles
 
 DEFAULTS = Defaults("exact", 300.0, "30s")
 A, B = Shape(12, 40), Shape(24, 100)
 
 
-def read(deployments, config_maps=None):
+def read(deployments, config_maps=None, bounds=None):
     """Return the function of these Deployments."""
     profiles = Profiles()
     given = [config_map()] if config_maps is None else config_maps
     profiles.take([msgspec.convert(each, ConfigMap) for each in given])
     grouped = functions.grouped([msgspec.convert(each, Deployment) for each in deployments])
     ((name, found),) = grouped.items()
-    return functions.read(name, found, profiles, DEFAULTS)
+    return functions.read(name, found, profiles, DEFAULTS, bounds or {})
 
 
 def annotated(name="resnet-a", **annotations):
@@ -55,6 +57,43 @@ def test_a_function_has_defaults_where_nothing_is_said():
 
     assert (scaling.slo_ms, scaling.policy, scaling.scale_down_window_s) == (69.0, "exact", 300.0)
     assert 'function="resnet"' in scaling.query.promql
+
+
+def hpa(name="resnet-a", least=1, most=10, metric=names.METRIC_DESIRED_REPLICAS):
+    """Return an HPA of a Deployment of the same name."""
+    return msgspec.convert(
+        {
+            "metadata": {"name": name, "namespace": "team"},
+            "spec": {
+                "scaleTargetRef": {"kind": "Deployment", "name": name},
+                "minReplicas": least,
+                "maxReplicas": most,
+                "metrics": [{"type": "Object", "object": {"metric": {"name": metric}}}],
+            },
+        },
+        Hpa,
+    )
+
+
+def test_what_hpas_allow_bounds_what_is_planned():
+    bounds = bounds_of([hpa("a", 1, 4)])
+
+    first, second = read([deployment("a"), deployment("b", 24, 100)], bounds=bounds).scaling.options
+
+    assert (first.least, first.most) == (1, 4)
+    assert (second.least, second.most) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_ours"),
+    [
+        pytest.param(hpa(), True, id="of our number"),
+        pytest.param(hpa(metric="hits"), False, id="of another number"),
+        pytest.param(Hpa(hpa().metadata), False, id="of nothing"),
+    ],
+)
+def test_only_hpas_that_follow_our_number_bound_it(found, is_ours):
+    assert follows(found) is is_ours
 
 
 def test_annotations_are_heard():

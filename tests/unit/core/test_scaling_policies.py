@@ -1,5 +1,7 @@
 """What shapes cost, and which counts of them each policy plans."""
 
+from dataclasses import replace
+
 import pytest
 from tests.support.profiles import GIB, make_option, make_point, make_profile, resnet
 
@@ -211,3 +213,65 @@ def test_what_cannot_be_planned_is_said_in_one_line(policy, rate_rps, options, t
         scaling.plan(policy, options, rate_rps)
 
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("policy", scaling.POLICIES)
+def test_beyond_the_most_replicas_of_a_shape_others_serve(policy):
+    """Of the cheaper two are allowed: 140 req/s are left for the other, which has 50 each."""
+    options = [
+        make_option(12, 100, 50.0, 0.12),
+        replace(make_option(12, 60, 35.0, 0.05), most=2),
+    ]
+
+    plan = scaling.plan(policy, options, 210.0)
+
+    assert plan.counts == {B: 2, A: 3}
+    assert "maxReplicas allows no more of 12x60" in plan.why
+
+
+@pytest.mark.parametrize("policy", scaling.POLICIES)
+def test_a_plan_that_no_bound_allows_is_as_much_as_there_may_be(policy):
+    options = [replace(option, most=1) for option in _priced()]
+
+    plan = scaling.plan(policy, options, 500.0)
+
+    assert plan.counts == {A: 1, B: 1}
+    assert "serves 85.0 req/s, 500.0 are needed" in plan.why
+
+
+def test_replicas_that_are_there_anyway_are_counted_on():
+    """One of the dearer is kept by its HPA: one of the other is enough beside it."""
+    options = [replace(option, least=int(option.shape == B)) for option in _priced()]
+
+    plan = scaling.plan(scaling.EXACT, options, 80.0)
+
+    assert plan.counts == {A: 1, B: 1}
+
+
+@pytest.mark.parametrize("policy", scaling.POLICIES)
+def test_replicas_that_are_there_anyway_are_planned_at_no_rate(policy):
+    options = [replace(option, least=1) for option in _priced()]
+
+    assert scaling.plan(policy, options, 0.0).counts == {A: 1, B: 1}
+
+
+def test_exact_finds_the_cheapest_mix_within_bounds():
+    """Two of the cheaper and one of the other would do too, for more than one of the other."""
+    options = [make_option(24, 100, 75.0, 0.24), replace(make_option(12, 60, 35.0, 0.07), most=2)]
+
+    plan = scaling.plan(scaling.EXACT, options, 75.0)
+
+    assert plan.counts == {Shape(24, 100): 1}
+
+
+def test_a_shape_that_is_bounded_leaves_no_other_out():
+    options = [replace(make_option(12, 60, 35.0, 0.07), most=1), make_option(6, 60, 30.0, 0.08)]
+
+    plan = scaling.plan(scaling.EXACT, options, 60.0)
+
+    assert plan.counts == {B: 1, Shape(6, 60): 1}
+
+
+def test_bounds_that_leave_no_count_are_refused():
+    with pytest.raises(ValueError, match="12x60: 2 to 1 replicas"):
+        replace(make_option(12, 60, 35.0), least=2, most=1)

@@ -71,6 +71,20 @@ def test_filtering_again_holds_one_place_alone(cluster):
     assert len(cluster.ledger.reservations()) == 1
 
 
+@pytest.mark.parametrize(("later_s", "told"), [(500, ["a"]), (700, [])], ids=["soon", "much later"])
+def test_a_pod_that_was_refused_waits_for_room_unless_nothing_is_heard_of_it(
+    cluster, clock, freed, later_s, told
+):
+    """The scheduler tries it again every 5 minutes; a deletion is not seen."""
+    held = [fill(cluster, node, f"on-{node}") for node in ("a", "b")]
+    offered(cluster, WHOLE)
+
+    clock.now += later_s
+    cluster.take_pod("drop", held[0])
+
+    assert freed == told
+
+
 def test_a_bind_on_another_node_moves_the_reservation(cluster):
     offered(cluster, WHOLE)
 

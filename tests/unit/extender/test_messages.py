@@ -31,6 +31,32 @@ def test_names_that_are_null_are_absent():
     assert messages.decode(body, FilterArgs).node_names is None
 
 
+def test_many_names_are_read_when_they_are_wanted():
+    names = [f"node-{number}" for number in range(100)]
+    body = json.dumps({"Pod": {"metadata": {"name": "p"}}, "NodeNames": names}).encode()
+
+    found = messages.decode_filter(body).node_names
+
+    assert found.has_all(["node-7", "node-99"])
+    assert list(found) == names
+
+
+@pytest.mark.parametrize("text", ["null", '["a","b"]', "[ ]"], ids=["none", "few", "empty"])
+def test_few_names_are_read_at_once(text):
+    body = b'{"Pod":{"metadata":{"name":"p"}},"NodeNames":' + text.encode() + b"}"
+
+    assert messages.decode_filter(body).node_names == json.loads(text)
+
+
+@pytest.mark.parametrize("count", [3, 1000], ids=["few", "many"])
+def test_names_that_are_no_texts_are_refused_when_they_are_read(count):
+    names = list(range(count))
+    body = json.dumps({"Pod": {"metadata": {"name": "p"}}, "NodeNames": names}).encode()
+
+    with pytest.raises(MessageError, match="Expected `str`, got `int`"):
+        list(messages.decode_filter(body).node_names)
+
+
 def test_binding_args_spell_uid_in_capitals():
     body = b'{"PodName":"p","PodNamespace":"team","PodUID":"u","Node":"a"}'
 

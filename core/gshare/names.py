@@ -50,6 +50,9 @@ ANNOTATION_RESIDENT: Final = f"{DOMAIN}/resident"
 # Read by the ReplicaSet controller: of several pods the one of the lowest cost goes first.
 ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 
+# Keys of models under this prefix belong to no namespace: every namespace sees them.
+PREFIX_SHARED: Final = "shared/"
+
 # What stands in a cluster: namespace, parts, the second scheduler's name.
 NAMESPACE: Final = "gshare-system"
 PART_NODE_AGENT: Final = "gshare-node-agent"
@@ -80,6 +83,8 @@ ENV_SIMULATE: Final = "GSHARE_SIMULATE"
 ENV_TIME_SCALE: Final = "GSHARE_TIME_SCALE"
 ENV_NODE_NAME: Final = "GSHARE_NODE_NAME"
 ENV_HOOK: Final = "GSHARE_HOOK"
+# A model store's socket, for a program that holds no lease; in a container the lease's is used.
+ENV_STORE_SOCKET: Final = "GSHARE_STORE_SOCKET"
 ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
 
 # Where metrics, /healthz and /readyz are served.
@@ -107,13 +112,23 @@ METRIC_GPU_SM_COUNT: Final = "gshare_gpu_sms"
 METRIC_GPU_BUSY_SECONDS: Final = "gshare_gpu_busy_seconds_total"
 METRIC_GPU_SM_SECONDS: Final = "gshare_gpu_sm_seconds_total"
 METRIC_GPU_MAX_CONCURRENT_SM: Final = "gshare_gpu_max_concurrent_sm_ratio"
+# Weights that a GPU's model store keeps on it; labels gpu, namespace ("" for a shared key), key.
+METRIC_STORE_RESIDENT_BYTES: Final = "gshare_store_resident_bytes"
+# What a GPU's model store may keep on it for the leases of now; label gpu.
+METRIC_STORE_BUDGET_BYTES: Final = "gshare_store_budget_bytes"
 
 # Files of one GPU's directory (made by the node, served by the token daemon).
 FILE_TIMETABLE: Final = "timetable"
 FILE_CONTROL_SOCKET: Final = "control.sock"
 FOLDER_LEASES: Final = "leases"
+# What the node tells the GPU's model store of its memory, and what the store tells of its weights.
+FILE_STORE_BUDGET: Final = "store-budget.json"
+FILE_RESIDENT: Final = "resident.json"
 # Files of one lease's directory.
 FILE_LIMITS: Final = "limits"
 FILE_GRANT: Final = "grant"
 FILE_COUNTERS: Final = "counters"
 FILE_TOKEN_SOCKET: Final = "token.sock"  # noqa: S105 (a file name)
+# Who the lease's container is to the model store, and where it is asked.
+FILE_IDENTITY: Final = "identity.json"
+FILE_STORE_SOCKET: Final = "store.sock"

@@ -1,0 +1,91 @@
+"""The model whose weights a pod shares through its GPU's model store, as an annotation says. Pure.
+
+A pod announces `gshare.io/model: KEY[=SIZE]`. The store keeps one copy of the weights for all pods
+of a GPU that announce the same key in the same scope, so the GPU is charged for it once. A scope is
+the pod's namespace; keys under `shared/` are one scope for all namespaces. `scoped` writes both as
+one name, which the node's `gshare.io/resident` uses too.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from gshare import units
+
+SHARED_PREFIX: Final = "shared/"
+"""Keys that begin so are seen by all namespaces."""
+GRANULE_BYTES: Final = 2 * 2**20
+"""What a GPU allocates in at least (cuMemGetAllocationGranularity): weights are charged in it."""
+_LONGEST_KEY: Final = 200
+_KEY: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/:@-]{{0,{_LONGEST_KEY - 1}}}")
+_WANTED: Final = "must be KEY or KEY=SIZE, such as resnet50=98Mi"
+_SHARED_NAMESPACE: Final = SHARED_PREFIX.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    """A model's key in the store and the bytes of its weights; None where nobody announced them."""
+
+    key: str
+    size_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no key, and weights without a byte, with ValueError."""
+        check_key(self.key)
+        if self.size_bytes is not None and self.size_bytes < 1:
+            raise ValueError(f"size {self.size_bytes}: must be above 0")
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether all namespaces see it."""
+        return self.key.startswith(SHARED_PREFIX)
+
+    @property
+    def text(self) -> str:
+        """Return the value of `gshare.io/model` that means this."""
+        return self.key if self.size_bytes is None else f"{self.key}={self.size_bytes}"
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError, with a text that says what would do, where `key` is none."""
+    if _KEY.fullmatch(key) is None:
+        raise ValueError(
+            f"the key must have 1 to {_LONGEST_KEY} of the characters A-Z a-z 0-9 . _ / : @ - "
+            "and begin with a letter or digit"
+        )
+    if key == SHARED_PREFIX:
+        raise ValueError(f"the key must name a model after {SHARED_PREFIX}")
+
+
+def parse(text: object) -> ModelShare:
+    """Return what a pod's `gshare.io/model` announces; ValueError that says what would do."""
+    if not isinstance(text, str):
+        raise ValueError(_WANTED)  # noqa: TRY004 (callers expect one error)
+    key, equals, size = text.partition("=")
+    if not key:
+        raise ValueError(_WANTED)
+    check_key(key)
+    if not equals:
+        return ModelShare(key)
+    try:
+        return ModelShare(key, units.memory_bytes(size))
+    except ValueError as error:
+        raise ValueError(f"the size after {key}= {error}") from error
+
+
+def scoped(namespace: str, key: str) -> str:
+    """Return the one name of a model among all namespaces: "team-a/bert", or "shared/bert".
+
+    A namespace may be called "shared": a slash more keeps its own models from those of all, since
+    no key begins with one.
+    """
+    if key.startswith(SHARED_PREFIX):
+        return key
+    if namespace == _SHARED_NAMESPACE:
+        return f"{namespace}//{key}"
+    return f"{namespace}/{key}"
+
+
+def whole_granules(size_bytes: int) -> int:
+    """Return what weights of so many bytes take of a GPU's memory."""
+    return -(-size_bytes // GRANULE_BYTES) * GRANULE_BYTES

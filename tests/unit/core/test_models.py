@@ -1,0 +1,65 @@
+"""The model that a pod announces: key, size and scope."""
+
+import pytest
+
+from gshare.models import ModelShare, parse, scoped, whole_granules
+
+MI = 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("bert", ModelShare("bert"), id="key alone"),
+        pytest.param("bert=98Mi", ModelShare("bert", 98 * MI), id="with a size"),
+        pytest.param("shared/org/m:v1@x=1", ModelShare("shared/org/m:v1@x", 1), id="shared"),
+        pytest.param("k" * 200, ModelShare("k" * 200), id="longest key"),
+    ],
+)
+def test_an_announced_model_is_read(text, wanted):
+    assert parse(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("", "must be KEY or KEY=SIZE", id="nothing"),
+        pytest.param("=98Mi", "must be KEY or KEY=SIZE", id="size alone"),
+        pytest.param(7, "must be KEY or KEY=SIZE", id="number"),
+        pytest.param("/bert", "begin with a letter or digit", id="slash first"),
+        pytest.param("bert large", "the key must have", id="blank inside"),
+        pytest.param("bert\n", "the key must have", id="line end"),
+        pytest.param("k" * 201, "1 to 200", id="too long"),
+        pytest.param("shared/", "must name a model after shared/", id="only the prefix"),
+        pytest.param("bert=", "the size after bert= must be an amount of memory", id="no size"),
+        pytest.param("bert=0", "the size after bert= must be an amount", id="no weights"),
+        pytest.param("bert=9Ei", "must be an amount of memory below 8Ei", id="far too much"),
+        pytest.param("bert=1Gi=2", "must be an amount of memory", id="two sizes"),
+    ],
+)
+def test_what_announces_no_model_is_refused_in_one_line(text, said):
+    with pytest.raises(ValueError, match=said) as refusal:
+        parse(text)
+
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_models_text_means_itself():
+    for share in (ModelShare("bert"), ModelShare("shared/bert", 5)):
+        assert parse(share.text) == share
+
+
+def test_a_key_is_another_model_in_another_namespace():
+    assert scoped("a", "bert") != scoped("b", "bert")
+
+
+def test_a_shared_key_is_one_model_in_all_namespaces():
+    assert scoped("a", "shared/bert") == scoped("b", "shared/bert") == "shared/bert"
+
+
+def test_a_namespace_called_shared_has_models_of_its_own():
+    assert scoped("shared", "bert") != scoped("a", "shared/bert")
+
+
+def test_weights_take_whole_granules_of_a_gpu():
+    assert [whole_granules(each) for each in (1, 2 * MI, 2 * MI + 1)] == [2 * MI, 2 * MI, 4 * MI]

@@ -154,7 +154,7 @@ class IndexEntry:
 
 def is_key(text: str) -> bool:
     """Tell whether `text` may name weights."""
-    return KEY_PATTERN.fullmatch(text) is not None
+    return KEY_PATTERN.fullmatch(text) is not None and text != SHARED_PREFIX
 
 
 def is_shared(key: str) -> bool:

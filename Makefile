@@ -72,7 +72,7 @@ format: $(STAMP)
 
 include benchmarks/Makefile.inc
 
-bench: bench-orders bench-packing bench-extender bench-scaling bench-hook bench-quota
+bench: bench-orders bench-packing bench-extender bench-scaling bench-modelstore bench-hook bench-quota
 
 # In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
 bench-orders: install

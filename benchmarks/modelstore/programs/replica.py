@@ -1,0 +1,118 @@
+"""A server's start, as a program of its own: takes weights, looks at all of them, says how long.
+
+Knows the store's client and nothing else of gshare, so any Python with numpy runs it (with PyTorch,
+Debian's). One line of JSON on standard output; with --hold it then keeps the weights until its
+standard input ends, with --wait it begins at a line of it.
+"""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gshare_modelstore.client import ModelStore
+
+
+def main() -> None:
+    """Do as the flags say."""
+    flags = _flags()
+    look = LOOKS[flags.through]
+    context_ms = _timed(_make_context)[0] if flags.through == "cuda" else 0.0
+    if flags.through == "torch":
+        import torch  # noqa: F401, PLC0415 (before the clock starts, and where asked for only)
+    if flags.wait:
+        print("ready", flush=True)
+        sys.stdin.readline()
+    read_bytes = _read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it loads privately is what "disk" is for
+        weights_ms, weights = _timed(lambda: _take(flags))
+    look_ms, total = _timed(lambda: sum(look(each) for each in weights.values()))
+    found = {
+        "is_shared": weights.is_shared,
+        "tensors": len(weights),
+        "context_ms": context_ms,
+        "weights_ms": weights_ms,
+        "look_ms": look_ms,
+        "disk_bytes": _read_bytes() - read_bytes,
+        "sum": total,
+    }
+    print(json.dumps(found), flush=True)
+    if flags.hold:
+        sys.stdin.read()
+
+
+def _take(flags: argparse.Namespace):  # noqa: ANN202 (the client's own type)
+    device = "cuda" if flags.through == "cuda" else "cpu"
+    store = ModelStore.connect(flags.socket, device=device)
+    return store.get_or_load(flags.key, flags.file)
+
+
+def _timed(call: Callable[[], object]):  # noqa: ANN202 (what the call returns)
+    start = time.perf_counter()
+    found = call()
+    return 1e3 * (time.perf_counter() - start), found
+
+
+def _read_bytes() -> int:
+    """Return what this process has read from disks, page cache hits not counted."""
+    lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
+
+
+def _with_numpy(tensor: object) -> float:
+    """Read one element of each page of a tensor."""
+    return float(np.from_dlpack(tensor).reshape(-1)[::1024].sum(dtype=np.float64))
+
+
+def _with_torch(tensor: object) -> float:
+    import torch  # noqa: PLC0415 (where asked for only)
+
+    return float(torch.from_dlpack(tensor).reshape(-1)[::1024].double().sum())
+
+
+def _with_cuda(tensor: object) -> float:
+    """Read the first element of a tensor from the GPU."""
+    from cuda.bindings import driver as cuda  # noqa: PLC0415 (where asked for only)
+
+    first = np.zeros(1, np.float32)
+    address = tensor.__cuda_array_interface__["data"][0]
+    (code,) = cuda.cuMemcpyDtoH(first.ctypes.data, address, 4)
+    if code:
+        raise RuntimeError(code.name)
+    return float(first[0])
+
+
+def _make_context() -> None:
+    from cuda.bindings import driver as cuda  # noqa: PLC0415 (where asked for only)
+
+    cuda.cuInit(0)
+    code, context = cuda.cuDevicePrimaryCtxRetain(cuda.cuDeviceGet(0)[1])
+    if code:
+        raise RuntimeError(code.name)
+    cuda.cuCtxSetCurrent(context)
+
+
+LOOKS = {"numpy": _with_numpy, "torch": _with_torch, "cuda": _with_cuda}
+
+
+def _flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--socket", help="default: the lease's")
+    parser.add_argument("--key", required=True)
+    parser.add_argument(
+        "--file", required=True, help="safetensors, loaded where the store has none"
+    )
+    parser.add_argument("--through", choices=sorted(LOOKS), default="numpy")
+    parser.add_argument("--wait", action="store_true")
+    parser.add_argument("--hold", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

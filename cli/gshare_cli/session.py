@@ -93,6 +93,7 @@ class Session:
         self._tasks: dict[Replica, asyncio.Task[None]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._is_hurried = False
+        self._last_trouble = ""
         self._changed = asyncio.Event()
         self._listener = listener
         self._ears = Ears(
@@ -233,6 +234,8 @@ class Session:
             raise DoesNotFitError(
                 [(by_name[each.demand.replica].function, each) for each in admission.refused]
             )
+        if admission.trouble:
+            self._say_trouble(admission.trouble)
         for refused in admission.refused:
             by_name[refused.demand.replica].message = refused.text
         for lease in admission.leases:
@@ -286,7 +289,15 @@ class Session:
             try:
                 self._look_after()
             except (GshareError, OSError) as error:
-                self._listener.on_trouble(str(error))
+                self._say_trouble(str(error))
+            else:
+                self._last_trouble = ""
+
+    def _say_trouble(self, text: str) -> None:
+        """Tell of a trouble once for as long as it lasts."""
+        if text != self._last_trouble:
+            self._last_trouble = text
+            self._listener.on_trouble(text)
 
     def _look_after(self) -> None:
         self._node.keep()

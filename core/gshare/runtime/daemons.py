@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -64,28 +65,39 @@ class ModelStores:
         self._environment = environment
         self._started = _Started(_STORE)
 
-    def settle(self, folder: Path) -> None:
-        """Have a store run where the folder wants one, and none where it does not.
+    def ensure(self, folder: Path) -> None:
+        """Have a store run where the folder wants one, and serve all leases that announce a model.
 
-        Returns when it serves every lease that announces a model: their programs may ask at once.
-        GshareError with its last words where it does not come to that; one that hangs is stopped,
-        so that the next call starts another.
+        Their programs ask as soon as they start, so it is waited for. GshareError with its last
+        words where it does not come to that; one that hangs is stopped, so that the next call
+        starts another.
         """
-        if not stores.is_wanted(folder):
-            _stop(_STORE, folder)
+        if store_serves(folder):
             return
         child = None
         if not any(processes.carrying(names.ENV_RUN_ID, _mark(_STORE, folder))):
-            tied_to = {**self._environment, names.ENV_VISIBLE_DEVICES: folder.name}
-            child = self._started.start(store_command(folder), folder, tied_to)
+            environment = {**self._environment, names.ENV_VISIBLE_DEVICES: folder.name}
+            child = self._started.start(store_command(folder), folder, environment)
         if not _comes_true(lambda: store_serves(folder), child, STORE_START_TIMEOUT_S):
-            _stop(_STORE, folder)
+            stop_store(folder)
             _fail("model store", _STORE, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDaemons:
+    """The daemons of a machine's GPUs; `stores` is None where models are not shared."""
+
+    tokens: TokenDaemons
+    stores: ModelStores | None = None
+
+    def serve(self, folder: Path) -> bool:
+        """Tell whether all that should run on a GPU folder does, and answers."""
+        return answers(folder) and (self.stores is None or store_serves(folder))
 
 
 def store_command(folder: Path) -> list[str]:
     """Return the command line of a GPU folder's model store."""
-    return [sys.executable, "-m", "gshare_modelstore", "--folder", str(folder)]
+    return [sys.executable, "-m", "gshare_modelstore", "--dir", str(folder)]
 
 
 def answers(folder: Path) -> bool:
@@ -109,8 +121,13 @@ def store_serves(folder: Path) -> bool:
 
 def stop(folder: Path) -> None:
     """End the daemons of a GPU folder, if any, answering or not."""
-    for kind in (_STORE, _TOKEND):
-        _stop(kind, folder)
+    stop_store(folder)
+    _stop(_TOKEND, folder)
+
+
+def stop_store(folder: Path) -> None:
+    """End the model store of a GPU folder, if any, answering or not."""
+    _stop(_STORE, folder)
 
 
 class _Started:

@@ -9,6 +9,7 @@ Each file is replaced in one step. The store follows them, whatever was there wh
 either side may be killed at any line, and the other goes on with what it last read.
 """
 
+import importlib.util
 import json
 import os
 import socket
@@ -27,6 +28,12 @@ from .state import write_atomically
 # answers it lives and is not stuck.
 _QUESTION: Final = struct.Struct("=6IQQ32s208s").pack(0x4C444F4D, 1, 8, 0, 0, 0, 0, 0, b"", b"")
 _REPLY_BYTES: Final = 1 << 10
+
+CONTEXT_BYTES: Final = 300 * 2**20
+"""What a store's context takes of a GPU's memory: an MPS client's on a V100, as the hook counts it
+(hook/src/hook/context.c); 100-500 MiB elsewhere."""
+HOST_BYTES: Final = 4 * 2**30
+"""What a store keeps in the host's memory at most, where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,14 @@ class Budget:
     host_bytes: int
     shared_from: tuple[str, ...] = ()
     """Namespaces that may store and drop keys under `shared/`."""
+
+
+def is_installed() -> bool:
+    """Tell whether a store can run with this Python: it needs cuda-bindings."""
+    try:
+        return importlib.util.find_spec("cuda.bindings") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def write_identity(lease: Path, identity: Identity) -> None:

@@ -52,9 +52,7 @@ def test_an_identity_that_stays_is_not_touched(tmp_path: Path) -> None:
         pytest.param(False, True, [8, 7], None, id="and ends where its context is wanted"),
     ],
 )
-def test_a_store_has_what_leases_leave(
-    is_announced: bool, runs: bool, caps: list[int], left: int | None
-) -> None:
+def test_a_store_has_what_leases_leave(is_announced, runs, caps, left) -> None:
     assert stores.remaining(16, 1, caps, is_announced=is_announced, runs=runs) == left
 
 

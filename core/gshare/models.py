@@ -4,10 +4,21 @@ A pod announces `gshare.io/model: KEY[=SIZE]`. The store keeps one copy of the w
 of a GPU that announce the same key in the same scope, so the GPU is charged for it once. A scope is
 the pod's namespace; keys under `shared/` are one scope for all namespaces. `scoped` writes both as
 one name, which the node's `gshare.io/resident` uses too.
+
+The charge of a GPU with a store. Each pod counts with its own memory, each model with its weights
+in whole granules, and the store with its own context as soon as there is any model. A pod that
+announces no size counts with what the store keeps of its model there, 0 before that; where pods
+announce different sizes, the largest counts. So a pod more never makes the charge less, and the
+last pod of a model takes its weights with it: what nobody uses the store gives up when the memory
+is wanted.
+
+Worked example. A GPU has a store with a context of 300 MiB. The first pod of a model of 1,200 MiB
+and 2,101 MiB of its own adds 3,601 MiB, each further one 2,101 MiB.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gshare import units
@@ -24,10 +35,14 @@ _SHARED_NAMESPACE: Final = SHARED_PREFIX.rstrip("/")
 
 @dataclass(frozen=True, slots=True)
 class ModelShare:
-    """A model's key in the store and the bytes of its weights; None where nobody announced them."""
+    """A model's key in the store, and the bytes of its weights; None where they are not announced.
+
+    `namespace` is that of the pod, which nobody knows who reads the annotation alone.
+    """
 
     key: str
     size_bytes: int | None = None
+    namespace: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what is no key, and weights without a byte, with ValueError."""
@@ -39,6 +54,20 @@ class ModelShare:
     def is_shared(self) -> bool:
         """Tell whether all namespaces see it."""
         return self.key.startswith(SHARED_PREFIX)
+
+    @property
+    def name(self) -> str:
+        """Return its one name among all namespaces."""
+        return scoped(self.namespace, self.key)
+
+    def within(self, namespace: str) -> "ModelShare":
+        """Return what it means to a pod of `namespace`."""
+        return self if self.namespace == namespace else replace(self, namespace=namespace)
+
+    def weights_bytes(self, resident: Mapping[str, int]) -> int:
+        """Return what it counts with on a GPU with a store; `resident` is what is there by name."""
+        size = resident.get(self.name, 0) if self.size_bytes is None else self.size_bytes
+        return whole_granules(size)
 
     @property
     def text(self) -> str:
@@ -89,3 +118,25 @@ def scoped(namespace: str, key: str) -> str:
 def whole_granules(size_bytes: int) -> int:
     """Return what weights of so many bytes take of a GPU's memory."""
     return -(-size_bytes // GRANULE_BYTES) * GRANULE_BYTES
+
+
+def charged(shares: Iterable[ModelShare], resident: Mapping[str, int]) -> dict[str, int]:
+    """Return the bytes of weights that a GPU with a store is charged for, by name of the model.
+
+    `shares` are those of its pods, `resident` the bytes that its store keeps, by name.
+    """
+    found: dict[str, int] = {}
+    for share in shares:
+        found[share.name] = max(found.get(share.name, 0), share.weights_bytes(resident))
+    return found
+
+
+def charged_bytes(
+    shares: Iterable[ModelShare], resident: Mapping[str, int], store_bytes: int | None
+) -> int:
+    """Return what a GPU is charged for besides its pods' own memory; see the module.
+
+    `store_bytes` is the store's own context; None where there is no store any more.
+    """
+    weights = charged(shares, resident)
+    return sum(weights.values()) + ((store_bytes or 0) if weights else 0)

@@ -206,7 +206,7 @@ def _placement(owner: Owner, pod: Mapping[str, Any], size: Size) -> PodPlacement
             f"delete it and have it scheduled by a scheduler that asks the extender"
         )
     try:
-        placed = decode_placement(written)
+        placed = decode_placement(written, owner.namespace)
     except ValueError as error:
         return Refusal(f"{owner}: {_FIELD}: {written[:80]!r}: {error}; {_MAKE_ANEW}")
     if placed.size != size:

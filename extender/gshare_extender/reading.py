@@ -130,7 +130,7 @@ def _placement(pod: Pod) -> PodPlacement | str:
         return _WENT_ROUND
     try:
         asked = alike.rectangle(pod)
-        placement = decode_placement(text)
+        placement = decode_placement(text, sys.intern(pod.metadata.namespace))
     except InputError as error:
         return f"cannot start: {error.field}: {error.value!r}: {error.problem}"
     except ValueError as error:

@@ -1,10 +1,13 @@
 """The model that a pod announces: key, size and scope."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gshare.models import ModelShare, parse, scoped, whole_granules
+from gshare.models import ModelShare, charged_bytes, parse, scoped, whole_granules
 
 MI = 2**20
+CONTEXT = 300 * MI
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,60 @@ def test_a_namespace_called_shared_has_models_of_its_own():
 
 def test_weights_take_whole_granules_of_a_gpu():
     assert [whole_granules(each) for each in (1, 2 * MI, 2 * MI + 1)] == [2 * MI, 2 * MI, 4 * MI]
+
+
+def charge(*shares, resident=None, store=CONTEXT):
+    return charged_bytes([each.within("team") for each in shares], resident or {}, store)
+
+
+def test_a_model_is_charged_once_and_the_store_with_the_first():
+    bert, llama = ModelShare("bert", 98 * MI), ModelShare("llama", 4 * MI)
+
+    assert charge() == 0
+    assert charge(bert) == charge(bert, bert) == 398 * MI
+    assert charge(bert, llama, bert) == 402 * MI
+
+
+def test_equal_keys_of_two_namespaces_are_charged_apart_and_shared_ones_once():
+    private = [ModelShare("bert", 2 * MI).within(each) for each in ("a", "b")]
+    shared = [ModelShare("shared/bert", 2 * MI).within(each) for each in ("a", "b")]
+
+    assert charged_bytes(private, {}, 0) == 4 * MI
+    assert charged_bytes(shared, {}, 0) == 2 * MI
+
+
+def test_the_largest_of_different_sizes_counts():
+    assert charge(ModelShare("bert", 2 * MI), ModelShare("bert", 6 * MI), store=0) == 6 * MI
+
+
+def test_a_model_without_a_size_counts_with_what_is_there_of_it():
+    bert = ModelShare("bert")
+
+    assert charge(bert, store=0) == 0
+    assert charge(bert, resident={"team/bert": 2 * MI + 1}, store=0) == 4 * MI
+    assert charge(bert, resident={"other/bert": 2 * MI}, store=0) == 0
+
+
+def test_an_announced_size_counts_whatever_is_there():
+    assert charge(ModelShare("bert", 2 * MI), resident={"team/bert": 8 * MI}, store=0) == 2 * MI
+
+
+def test_a_gpu_that_lost_its_store_is_charged_for_the_weights_alone():
+    assert charge(ModelShare("bert", 2 * MI), store=None) == 2 * MI
+
+
+@given(
+    shares=st.lists(
+        st.builds(
+            ModelShare,
+            st.sampled_from(["bert", "llama", "shared/bert"]),
+            st.none() | st.integers(1, 2**30),
+            st.sampled_from(["a", "b"]),
+        )
+    ),
+    resident=st.dictionaries(st.sampled_from(["a/bert", "shared/bert"]), st.integers(0, 2**30)),
+)
+def test_a_pod_more_never_makes_the_charge_less(shares, resident):
+    sums = [charged_bytes(shares[:count], resident, 7) for count in range(len(shares) + 1)]
+
+    assert sums == sorted(sums)

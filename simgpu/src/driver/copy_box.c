@@ -1,5 +1,6 @@
 /* Copies of boxes of bytes between host memory, pitched device memory and arrays. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "capture.h"
 #include "driver.h"
@@ -9,6 +10,7 @@ enum { MEMORY_HOST = 1, MEMORY_DEVICE = 2, MEMORY_ARRAY = 3, MEMORY_UNIFIED = 4 
 
 /* One side of a copy: where its first row begins, and how far apart rows and layers lie. */
 struct side {
+    int rights; /* that the copy needs */
     char *start;
     size_t pitch;
     size_t layer;
@@ -41,9 +43,10 @@ static CUresult place(struct side *side, CUarray array, const size_t at[3],
         return CUDA_ERROR_INVALID_VALUE;
     side->start += at[2] * side->layer + at[1] * side->pitch + at[0];
     if (!side->is_device)
-        return CUDA_SUCCESS;
+        return gshare_sim_allows((CUdeviceptr)side->start, side->rights) ? CUDA_SUCCESS
+                                                                         : CUDA_ERROR_INVALID_VALUE;
     size_t span = (copy->depth - 1) * side->layer + (copy->height - 1) * side->pitch;
-    return gshare_sim_check_range((CUdeviceptr)side->start, span + copy->width_bytes);
+    return gshare_sim_check_range((CUdeviceptr)side->start, span + copy->width_bytes, side->rights);
 }
 
 static CUresult find_sides(const CUDA_MEMCPY3D *copy, struct side *from, struct side *to) {
@@ -59,6 +62,8 @@ static CUresult find_sides(const CUDA_MEMCPY3D *copy, struct side *from, struct 
                           copy->target_array, to);
     if (result)
         return result;
+    from->rights = PROT_READ;
+    to->rights = PROT_WRITE;
     from->pitch = copy->source_pitch ? copy->source_pitch : copy->width_bytes;
     from->layer = from->pitch * (copy->source_height ? copy->source_height : copy->height);
     to->pitch = copy->target_pitch ? copy->target_pitch : copy->width_bytes;

@@ -26,8 +26,6 @@ REPLY: Final = struct.Struct(
 SHARED_PREFIX: Final = "shared/"
 """Keys that begin so are seen by every namespace."""
 KEY_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}", re.ASCII)
-INDEX_ALIGNMENT: Final = 256
-"""Every tensor on a device begins at a multiple of this many bytes."""
 
 _NO_DIGEST: Final = bytes(DIGEST_BYTES)
 
@@ -141,17 +139,6 @@ class Reply:
         return self.status is not Status.PROGRESS
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One tensor of an index: where it lies in the mapping, and what it is."""
-
-    offset: int
-    size_bytes: int
-    dtype: str
-    shape: tuple[int, ...]
-    name: str
-
-
 def is_key(text: str) -> bool:
     """Tell whether `text` may name weights."""
     return KEY_PATTERN.fullmatch(text) is not None and text != SHARED_PREFIX
@@ -244,35 +231,6 @@ def unpack_reply(packet: bytes) -> Reply:
         )
     except ValueError as error:
         raise ProtocolError(str(error)) from error
-
-
-def pack_index(entries: tuple[IndexEntry, ...]) -> bytes:
-    """Return the text of an index. Raises ProtocolError for a name that no line may hold."""
-    try:
-        return "".join(map(_line, entries)).encode()
-    except UnicodeEncodeError as error:
-        raise ProtocolError(f"tensor {error.object[error.start :]!r}: {error.reason}") from error
-
-
-def unpack_index(text: bytes) -> tuple[IndexEntry, ...]:
-    """Read an index. Raises ProtocolError."""
-    try:
-        return tuple(map(_entry, text.decode().split("\n")[:-1]))
-    except ValueError as error:
-        raise ProtocolError(f"index of weights: {error}") from error
-
-
-def _line(entry: IndexEntry) -> str:
-    if any(character < " " for character in entry.name):
-        raise ProtocolError(f"tensor {entry.name!r}: a name may not hold control characters")
-    shape = "x".join(map(str, entry.shape)) or "-"
-    return f"{entry.offset} {entry.size_bytes} {entry.dtype} {shape} {entry.name}\n"
-
-
-def _entry(line: str) -> IndexEntry:
-    offset, size, dtype, shape, name = line.split(" ", 4)
-    sides = () if shape == "-" else tuple(map(int, shape.split("x")))
-    return IndexEntry(int(offset), int(size), dtype, sides, name)
 
 
 def _unpack(layout: struct.Struct, packet: bytes) -> tuple[Any, ...]:

@@ -50,9 +50,6 @@ ANNOTATION_RESIDENT: Final = f"{DOMAIN}/resident"
 # Read by the ReplicaSet controller: of several pods the one of the lowest cost goes first.
 ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 
-# Keys of models under this prefix belong to no namespace: every namespace sees them.
-PREFIX_SHARED: Final = "shared/"
-
 # What stands in a cluster: namespace, parts, the second scheduler's name.
 NAMESPACE: Final = "gshare-system"
 PART_NODE_AGENT: Final = "gshare-node-agent"
@@ -86,6 +83,7 @@ ENV_HOOK: Final = "GSHARE_HOOK"
 # A model store's socket, for a program that holds no lease; in a container the lease's is used.
 ENV_STORE_SOCKET: Final = "GSHARE_STORE_SOCKET"
 ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
+ENV_MODEL_STORE: Final = "GSHARE_MODEL_STORE"
 
 # Where metrics, /healthz and /readyz are served.
 PORT_EXTENDER_METRICS: Final = 10481
@@ -112,7 +110,7 @@ METRIC_GPU_SM_COUNT: Final = "gshare_gpu_sms"
 METRIC_GPU_BUSY_SECONDS: Final = "gshare_gpu_busy_seconds_total"
 METRIC_GPU_SM_SECONDS: Final = "gshare_gpu_sm_seconds_total"
 METRIC_GPU_MAX_CONCURRENT_SM: Final = "gshare_gpu_max_concurrent_sm_ratio"
-# Weights that a GPU's model store keeps on it; labels gpu, namespace ("" for a shared key), key.
+# Weights that a GPU's model store keeps on it; labels gpu and name, as in the Node's annotation.
 METRIC_STORE_RESIDENT_BYTES: Final = "gshare_store_resident_bytes"
 # What a GPU's model store may keep on it for the leases of now; label gpu.
 METRIC_STORE_BUDGET_BYTES: Final = "gshare_store_budget_bytes"

@@ -63,8 +63,10 @@ def identities(held: Iterable[LeaseRecord]) -> Mapping[str, Identity]:
 
 def start(model_stores: ModelStores | None, folders: Iterable[Path]) -> str:
     """Have the stores of GPU folders serve; return in one line what does not, else nothing."""
+    if model_stores is None:
+        return ""
     troubles = []
-    for folder in sorted(folders) if model_stores else ():
+    for folder in sorted(folders):
         try:
             model_stores.ensure(folder)
         except GshareError as error:

@@ -92,6 +92,15 @@ def write_budget(gpu: Path, budget: Budget | None) -> None:
         _write_if_new(file, json.dumps(asdict(budget)))
 
 
+def budget(gpu: Path) -> Budget | None:
+    """Return what a GPU's store may use now; None where none is to run."""
+    try:
+        raw = json.loads((gpu / names.FILE_STORE_BUDGET).read_text())
+        return Budget(raw["device_bytes"], raw["host_bytes"], tuple(raw["shared_from"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def is_wanted(gpu: Path) -> bool:
     """Tell whether a store is to run on a GPU."""
     return (gpu / names.FILE_STORE_BUDGET).exists()

@@ -43,7 +43,7 @@ class NodeAgent:
 
     def start(self, *programs: str) -> None:
         """Start the programs that do not run; all but MPS where none is named."""
-        for program in programs or ("registrar", "daemons", "plugin"):
+        for program in programs or ("registrar", "daemons", "model-stores", "plugin"):
             if program not in self._running:
                 self._running[program] = self._spawn(program)
 

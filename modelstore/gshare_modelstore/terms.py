@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from gshare import models
 from gshare.models import ModelShare
 
 from . import protocol
-
-_NOTHING: Mapping["Model", int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Terms:
     """Of weights, each namespace; None: as much as fits."""
     shared_from: frozenset[str] = frozenset()
     """Namespaces that may store, drop and pin keys under `shared/`."""
-    announced: Mapping[Model, int] = field(default=_NOTHING)
+    announced: Mapping[Model, int] = field(default_factory=dict)
     """Bytes that present leases announce: room for a model that no other model may take."""
 
     def __post_init__(self) -> None:

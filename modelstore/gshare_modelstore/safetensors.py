@@ -13,6 +13,7 @@ What this refuses beyond the format: headers above `MAX_HEADER_BYTES`, since one
 who can reach the store; names with control characters, since the store's index has one a line.
 """
 
+import collections
 import json
 import math
 import struct
@@ -59,6 +60,8 @@ _RANK: Final = {dtype: rank for rank, dtype in enumerate(BITS)}
 _METADATA: Final = "__metadata__"
 _FIELDS: Final = {"dtype", "shape", "data_offsets"}
 _MOST_BYTES: Final = 2**63 - 1
+_CONTROL: Final = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories: control characters, surrogates, ends of lines and paragraphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +183,10 @@ def _entries(text: bytes) -> list[tuple[str, object]]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     entries = dict(pairs)
     if len(entries) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise SafetensorsError(f"header: {_short(twice)} stands twice in one object")
+        names = collections.Counter(name for name, _ in pairs)
+        raise SafetensorsError(
+            f"header: {_short(names.most_common(1)[0][0])} stands twice in one object"
+        )
     return entries
 
 
@@ -244,7 +248,7 @@ def _size_bytes(name: str, dtype: object, shape: tuple[int, ...]) -> int:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name or name == _METADATA:
         raise SafetensorsError(f"tensor {_short(name)}: not a name")
-    if not name.isprintable() and any(unicodedata.category(each) in "CcCsZlZp" for each in name):
+    if not name.isprintable() and any(unicodedata.category(each) in _CONTROL for each in name):
         raise SafetensorsError(f"tensor {_short(name)}: the name has a control character")
 
 

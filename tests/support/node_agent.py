@@ -53,6 +53,10 @@ class NodeAgent:
         process.send_signal(number)
         process.wait(10)
 
+    def pid(self, program: str) -> int:
+        """Return the process id of one program."""
+        return self._running[program].pid
+
     def close(self) -> None:
         """End all, and leave nothing."""
         for program in list(self._running):

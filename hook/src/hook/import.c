@@ -70,6 +70,9 @@ CUresult cuMemPoolImportPointer(CUdeviceptr *address, CUmemoryPool pool, void *s
     if (!leased || result != CUDA_SUCCESS ||
         gshare_real.cuMemGetAddressRange_v2(&base, &bytes, *address) != CUDA_SUCCESS)
         return result;
+    struct gshare_held before; /* it may have been imported already, to the same address */
+    if (gshare_allocate_recall(*address, &before))
+        gshare_account_give(before.charge, before.bytes);
     gshare_account_charge(GSHARE_CHARGE_IMPORT, bytes);
     return gshare_allocate_settle(GSHARE_COUNTED, result, *address, GSHARE_CHARGE_IMPORT, bytes);
 }

@@ -3,7 +3,6 @@
 All processes are real: the store on a GPU's folder, its clients on the simulated GPU.
 """
 
-import signal
 import time
 
 import pytest
@@ -265,17 +264,3 @@ def test_nothing_is_left_when_all_have_ended() -> None:
         assert not list(gpu.folder.glob("leases/*/store.sock"))
         assert len(ours) == 1, "the folder of this test alone"
     assert store_gpu.files() == before
-
-
-def test_a_client_of_a_store_that_hangs_loads_for_itself() -> None:
-    code = f"""
-    store = ModelStore.connect()
-    say(store.get_or_load("model", lambda: tensors({WEIGHTS_MIB})).is_shared)
-    """.replace("\n    ", "\n")
-    with store_gpu.store_gpu("a") as gpu:
-        store = gpu.start()
-        gpu.node.stop(store.pid)
-        try:
-            assert gpu.run("a", code) == "False"
-        finally:
-            store.send_signal(signal.SIGCONT)

@@ -2,11 +2,13 @@
 
 Knows the store's client and nothing else of gshare, so any Python with numpy runs it (with PyTorch,
 Debian's). One line of JSON on standard output; with --hold it then keeps the weights until its
-standard input ends, with --wait it begins at a line of it.
+standard input ends, with --wait it begins at a line of it, with --workers as many children of it do
+all this, each with a line, as the workers of a server that forks them.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 import warnings
@@ -17,23 +19,37 @@ import numpy as np
 
 from gshare_modelstore.client import ModelStore
 
+_taken: list[object] = []
+"""Weights, for as long as the process lives."""
+
 
 def main() -> None:
     """Do as the flags say."""
     flags = _flags()
-    look = LOOKS[flags.through]
-    context_ms = _timed(_make_context)[0] if flags.through == "cuda" else 0.0
     if flags.through == "torch":
         import torch  # noqa: F401, PLC0415 (before the clock starts, and where asked for only)
     if flags.wait:
         print("ready", flush=True)
         sys.stdin.readline()
+    if flags.workers and not _fork(flags.workers):
+        return
+    print(json.dumps(_found(flags)), flush=True)
+    if flags.hold:
+        sys.stdin.read()
+
+
+def _found(flags: argparse.Namespace) -> dict[str, object]:
+    """Take the weights, look at all of them, and return what is to be told."""
+    look = LOOKS[flags.through]
+    context_ms = _timed(_make_context)[0] if flags.through == "cuda" else 0.0
     read_bytes = _read_bytes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it loads privately is what "disk" is for
         weights_ms, weights = _timed(lambda: _take(flags))
     look_ms, total = _timed(lambda: sum(look(each) for each in weights.values()))
-    found = {
+    _taken.append(weights)
+    return {
+        "pid": os.getpid(),
         "is_shared": weights.is_shared,
         "tensors": len(weights),
         "context_ms": context_ms,
@@ -42,9 +58,19 @@ def main() -> None:
         "disk_bytes": _read_bytes() - read_bytes,
         "sum": total,
     }
-    print(json.dumps(found), flush=True)
-    if flags.hold:
-        sys.stdin.read()
+
+
+def _fork(count: int) -> bool:
+    """Return True in each of `count` children; False in their parent, when all have ended."""
+    children = []
+    for _ in range(count):
+        child = os.fork()
+        if not child:
+            return True
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    return False
 
 
 def _take(flags: argparse.Namespace):  # noqa: ANN202 (the client's own type)
@@ -110,6 +136,7 @@ def _flags() -> argparse.Namespace:
     )
     parser.add_argument("--through", choices=sorted(LOOKS), default="numpy")
     parser.add_argument("--wait", action="store_true")
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--hold", action="store_true")
     return parser.parse_args()
 

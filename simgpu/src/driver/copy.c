@@ -97,7 +97,9 @@ static CUresult copy_flagged(struct range range, CUstream stream, bool waits, ui
         return result;
     if (queue->capture)
         return waits ? gshare_sim_refuse(queue) : capture_range(queue, &range);
+    gshare_sim_begin_write();
     memmove((void *)range.target, (const void *)range.source, range.bytes);
+    gshare_sim_end_write();
     struct sim_board *board = queue->context->board;
     size_t moved = range.kind == SIM_COPY_WITHIN ? 2 * range.bytes : range.bytes;
     struct sim_op op = gshare_sim_transfer(board, range.kind, moved);
@@ -149,8 +151,10 @@ static void fill_row(char *row, const CUDA_MEMSET_NODE_PARAMS *fill) {
 struct sim_op gshare_sim_fill(const struct sim_board *board, const CUDA_MEMSET_NODE_PARAMS *fill) {
     bool is_allowed = gshare_sim_check_fill(fill) == CUDA_SUCCESS;
 
+    gshare_sim_begin_write();
     for (size_t row = 0; row < fill->height && is_allowed; row++)
         fill_row((char *)fill->target + row * fill->pitch, fill);
+    gshare_sim_end_write();
     return gshare_sim_transfer(board, SIM_COPY_WITHIN,
                                fill->width * fill->element_bytes * fill->height);
 }

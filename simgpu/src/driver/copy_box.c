@@ -91,10 +91,12 @@ struct sim_op gshare_sim_copy(const struct sim_board *board, const CUDA_MEMCPY3D
 
     if (is_empty(copy) || find_sides(copy, &from, &to) != CUDA_SUCCESS)
         return (struct sim_op){.kind = SIM_COPY_WITHIN};
+    gshare_sim_begin_write();
     for (size_t layer = 0; layer < copy->depth; layer++)
         for (size_t row = 0; row < copy->height; row++)
             memmove(to.start + layer * to.layer + row * to.pitch,
                     from.start + layer * from.layer + row * from.pitch, copy->width_bytes);
+    gshare_sim_end_write();
     if (from.is_device && to.is_device)
         return gshare_sim_transfer(board, SIM_COPY_WITHIN, 2 * bytes);
     return gshare_sim_transfer(board, to.is_device ? SIM_COPY_IN : SIM_COPY_OUT, bytes);

@@ -151,6 +151,9 @@ CUresult gshare_sim_free(CUdeviceptr pointer);
 /* The allocation around an address; NULL: not device memory. */
 struct sim_board *gshare_sim_find(CUdeviceptr pointer, CUdeviceptr *base, size_t *bytes);
 CUresult gshare_sim_share(CUdeviceptr pointer, int *fd, size_t *offset, size_t *bytes);
+/* share.c: around every write into device memory, which meanwhile stays on the pages it is on. */
+void gshare_sim_begin_write(void);
+void gshare_sim_end_write(void);
 
 /* mapping.c: device memory that is mapped from files: virtual memory management and IPC. */
 bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found);

@@ -5,6 +5,17 @@
 
 #include "heap.h"
 
+/* Held to write by who moves memory: what is written then would stay behind on the old pages. */
+static pthread_rwlock_t moving = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+void gshare_sim_begin_write(void) {
+    pthread_rwlock_rdlock(&moving);
+}
+
+void gshare_sim_end_write(void) {
+    pthread_rwlock_unlock(&moving);
+}
+
 /* Moves a run of chunks into a file without changing an address or a byte. Pages of zeros stay
  * holes. Board lock held. */
 static int share_run(struct sim_board *board, char *start, size_t bytes) {
@@ -38,9 +49,12 @@ CUresult gshare_sim_share(CUdeviceptr pointer, int *fd, size_t *offset, size_t *
     pthread_mutex_lock(&board->lock);
     struct chunk *chunk = &board->heap->chunks[index];
     char *start = board->heap->base + index * SIM_HEAP_CHUNK;
-    if (!chunk->shared_fd)
+    if (!chunk->shared_fd) {
+        pthread_rwlock_wrlock(&moving);
         chunk->shared_fd =
             share_run(board, start, (chunk->run ? chunk->run : 1) * (size_t)SIM_HEAP_CHUNK) + 1;
+        pthread_rwlock_unlock(&moving);
+    }
     *fd = chunk->shared_fd - 1;
     pthread_mutex_unlock(&board->lock);
     *offset = base - (CUdeviceptr)start;

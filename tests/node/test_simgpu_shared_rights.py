@@ -78,13 +78,15 @@ def test_graph_does_not_write_what_became_read_only_after_it_was_made(tmp_path: 
         guest("ok(cuda.cuStreamCreate(1))", name="stream")
         guest("ok(cuda.cuStreamBeginCapture(stream, cuda.CUstreamCaptureMode(2)))")
         guest("ok(cuda.cuMemsetD8Async(address, 9, 8, stream))")
-        guest("int(ok(cuda.cuStreamEndCapture(stream)))", name="graph")
-        guest("int(ok(cuda.cuGraphInstantiate(graph, 0)))", name="executable")
+        guest("ok(cuda.cuGraphInstantiate(ok(cuda.cuStreamEndCapture(stream)), 0))", name="graph")
         guest("prepare(READ)")
 
-        guest("cuda.cuGraphLaunch(executable, stream)")
+        assert guest.error("cuGraphLaunch(graph, stream)") == 0
         assert guest.error("cuStreamSynchronize(stream)") == 0
         assert owner("values(address)") == [7]
+        guest("prepare(READ_WRITE)")
+        assert guest.error("cuGraphLaunch(graph, stream)") == 0
+        assert owner("values(address)") == [9]
 
 
 def test_program_that_writes_past_the_driver_faults(tmp_path: Path) -> None:

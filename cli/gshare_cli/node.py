@@ -119,9 +119,9 @@ class Node:
         """Give leases back, after their processes have ended."""
         self._local.release(lease_ids)
 
-    def keep(self) -> None:
-        """Start token daemons again where they died."""
-        self._local.keep()
+    def keep(self) -> str:
+        """Start daemons again where they died; return in one line what a model store lacks."""
+        return self._local.keep()
 
     def started(self, lease_id: str, pid: int | None) -> None:
         """Record the process that runs under a lease now."""

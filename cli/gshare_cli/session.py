@@ -27,6 +27,7 @@ from .gpus import GpuSettings
 from .node import Node
 from .replica import Ears, Replica, Seat
 from .services import LocalServices
+from .trouble import Trouble
 from .views import GpuView, ReplicaState, ReplicaView, ServiceView
 
 KEEP_PERIOD_S: Final = 0.5
@@ -93,7 +94,7 @@ class Session:
         self._tasks: dict[Replica, asyncio.Task[None]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._is_hurried = False
-        self._last_trouble = ""
+        self._trouble = Trouble(listener.on_trouble)
         self._changed = asyncio.Event()
         self._listener = listener
         self._ears = Ears(
@@ -234,8 +235,7 @@ class Session:
             raise DoesNotFitError(
                 [(by_name[each.demand.replica].function, each) for each in admission.refused]
             )
-        if admission.trouble:
-            self._say_trouble(admission.trouble)
+        self._trouble.is_now(admission.trouble)
         for refused in admission.refused:
             by_name[refused.demand.replica].message = refused.text
         for lease in admission.leases:
@@ -287,20 +287,13 @@ class Session:
         while True:
             await asyncio.sleep(KEEP_PERIOD_S)
             try:
-                self._look_after()
+                self._trouble.is_now(self._look_after())
             except (GshareError, OSError) as error:
-                self._say_trouble(str(error))
-            else:
-                self._last_trouble = ""
+                self._trouble.is_now(str(error))
 
-    def _say_trouble(self, text: str) -> None:
-        """Tell of a trouble once for as long as it lasts."""
-        if text != self._last_trouble:
-            self._last_trouble = text
-            self._listener.on_trouble(text)
-
-    def _look_after(self) -> None:
-        self._node.keep()
+    def _look_after(self) -> str:
+        trouble = self._node.keep()
         waiting = [each for each in self._replicas if each.state is ReplicaState.PENDING]
         if waiting:
             self._admit(waiting, whole=False)
+        return trouble

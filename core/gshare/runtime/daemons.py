@@ -24,9 +24,12 @@ from . import processes, stores, tokend
 START_TIMEOUT_S: Final = 5.0
 STORE_START_TIMEOUT_S: Final = 20.0
 """A model store starts Python and a CUDA library, on a machine that may be busy with replicas."""
+STORE_PAUSE_S: Final = 5.0
+"""Between two starts of one, so that one that cannot run takes no processor time from others."""
 PATIENCE_S: Final = 2.0
 STOP_GRACE_S: Final = 1.0
 _POLL_S: Final = 0.005
+_STORE_POLL_S: Final = 0.02
 _TOKEND: Final = "tokend"
 _STORE: Final = "modelstore"
 
@@ -64,23 +67,44 @@ class ModelStores:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._started = _Started(_STORE)
+        self._last: dict[Path, tuple[subprocess.Popen[bytes], float]] = {}
+        self._silent_since_s: dict[Path, float] = {}
 
-    def ensure(self, folder: Path) -> None:
-        """Have a store run where the folder wants one, and serve all leases that announce a model.
+    def ensure(self, folder: Path) -> str:
+        """Have a store run where the folder wants one, and wait until it serves its leases.
 
-        Their programs ask as soon as they start, so it is waited for. GshareError with its last
-        words where it does not come to that; one that hangs is stopped, so that the next call
-        starts another.
+        Their programs ask as soon as they start. Returns in one line why it does not come to that,
+        with the store's last words; empty where it does.
+        """
+        trouble = self.look_after(folder)
+        deadline = time.monotonic() + STORE_START_TIMEOUT_S
+        while not trouble and not store_serves(folder) and time.monotonic() < deadline:
+            time.sleep(_STORE_POLL_S)
+            trouble = self.look_after(folder)
+        return trouble
+
+    def look_after(self, folder: Path) -> str:
+        """Start the store of a folder that wants one and has none; end one that hangs.
+
+        Returns at once: in one line what is wrong with it, empty where nothing is.
         """
         if store_serves(folder):
-            return
-        child = None
-        if not any(processes.carrying(names.ENV_RUN_ID, _mark(_STORE, folder))):
-            environment = {**self._environment, names.ENV_VISIBLE_DEVICES: folder.name}
-            child = self._started.start(store_command(folder), folder, environment)
-        if not _comes_true(lambda: store_serves(folder), child, STORE_START_TIMEOUT_S):
+            self._silent_since_s.pop(folder, None)
+            return ""
+        now_s = time.monotonic()
+        silent_s = now_s - self._silent_since_s.setdefault(folder, now_s)
+        if any(processes.carrying(names.ENV_RUN_ID, _mark(_STORE, folder))):
+            if silent_s < STORE_START_TIMEOUT_S:
+                return ""
             stop_store(folder)
-            _fail("model store", _STORE, folder)
+            return f"model store of {folder.name} hung and was ended: {_said(_STORE, folder)}"
+        child, started_s = self._last.get(folder, (None, -STORE_PAUSE_S))
+        if now_s - started_s >= STORE_PAUSE_S:
+            environment = {**self._environment, names.ENV_VISIBLE_DEVICES: folder.name}
+            started = self._started.start(store_command(folder), folder, environment)
+            self._last[folder] = (started, now_s)
+        has_failed = child is not None and (child.poll() or 0) > 0
+        return f"model store of {folder.name} ended: {_said(_STORE, folder)}" if has_failed else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,20 +157,19 @@ class LocalNode:
             self._run.hold(tuple(each for each in self.held if each.lease_id not in gone))
             self._settle()
 
-    def keep(self) -> None:
+    def keep(self) -> str:
         """Start the daemons of our leases' GPUs again where they died.
 
-        GshareError where one does not start.
+        GshareError where a token daemon does not start. What is wrong with a model store, without
+        which programs go on, is returned in one line.
         """
-        used = {lease.gpu_uuid for lease in self.held}
-        if all(self._daemons.serve(self._state.gpu(uuid)) for uuid in used):
-            return
+        folders = [self._state.gpu(uuid) for uuid in {lease.gpu_uuid for lease in self.held}]
+        if all(self._daemons.serve(folder) for folder in folders):
+            return ""
         with self._state.locked():
-            for uuid in used:
-                self._daemons.tokens.ensure(self._state.gpu(uuid))
-            trouble = self._start_stores(used)
-        if trouble:
-            raise GshareError(trouble)
+            for folder in folders:
+                self._daemons.tokens.ensure(folder)
+            return local_stores.look_after(self._daemons.stores, folders)
 
     def started(self, lease_id: str, pid: int | None) -> None:
         """Record the process that runs under one of our leases; None when it has ended."""

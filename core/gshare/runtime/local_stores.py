@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gshare import placement
-from gshare.errors import GshareError
 from gshare.models import ModelShare
 
 from . import daemons, stores
@@ -63,12 +62,15 @@ def identities(held: Iterable[LeaseRecord]) -> Mapping[str, Identity]:
 
 def start(model_stores: ModelStores | None, folders: Iterable[Path]) -> str:
     """Have the stores of GPU folders serve; return in one line what does not, else nothing."""
+    return _joined(model_stores.ensure(each) for each in sorted(folders)) if model_stores else ""
+
+
+def look_after(model_stores: ModelStores | None, folders: Iterable[Path]) -> str:
+    """Start the stores again that died; return in one line what is wrong, else nothing."""
     if model_stores is None:
         return ""
-    troubles = []
-    for folder in sorted(folders):
-        try:
-            model_stores.ensure(folder)
-        except GshareError as error:
-            troubles.append(str(error))
-    return "; ".join(troubles)
+    return _joined(model_stores.look_after(each) for each in sorted(folders))
+
+
+def _joined(troubles: Iterable[str]) -> str:
+    return "; ".join(filter(None, troubles))

@@ -15,15 +15,22 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
-from . import client_connection, client_cuda, client_loading, client_places, client_progress
-from . import protocol
-from .client_connection import Answer, Connection, Connections
+from . import (
+    client_connection,
+    client_cuda,
+    client_loading,
+    client_places,
+    client_progress,
+    client_socket,
+)
+from .client_connection import Answer, Connection
 from .client_loading import FilePath, Load, Loader
 from .client_mapping import ON_DEVICE, Mappings
+from .client_pool import Connections
+from .client_terms import Entry, checked_key, entry_of, raw_digest, target_of
 from .errors import (
     GpuError,
     RefusedError,
@@ -33,7 +40,7 @@ from .errors import (
     StoreError,
     UnusableError,
 )
-from .protocol import Ask, Op, Request, Status, Tell, Tier
+from .protocol import Ask, Op, Request, Status, Tier
 from .tensors import Tensor
 from .weights import Weights
 
@@ -57,27 +64,12 @@ _FAULTS_OF_CALLERS: Final = (Status.INVALID.name,)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key that the store keeps and this client may see."""
-
-    key: str
-    digest: str | None
-    """SHA-256 of the safetensors content, in hexadecimal; None while it is loaded."""
-    size_bytes: int
-    tier: str
-    """Where it lies: "device", "host", "device+host", or "loading"."""
-    references: int
-    """Connections that use it."""
-    is_pinned: bool
-
-
 class ModelStore:
     """A client of the store; may be used from any thread, and after a fork."""
 
     def __init__(self, place: client_places.Place, device: int | str | None) -> None:
         """Use `connect`."""
-        self._device, self._tier = _target(device)
+        self._device, self._tier = target_of(device)
         self._connections = Connections(place.path, place.patience_s)
         self._mappings = Mappings()
         self._warned: set[str] = set()
@@ -101,7 +93,7 @@ class ModelStore:
         `digest` is the SHA-256 of the safetensors content, in hexadecimal. Raises ValueError for
         what is no digest, StoreAwayError, RefusedError with the store's reason, GpuError.
         """
-        request = Request(Op.GET, _key(key), _raw(digest), tier=self._tier)
+        request = Request(Op.GET, checked_key(key), raw_digest(digest), tier=self._tier)
         return self._use(lambda connection: self._get(connection, request))
 
     def get_or_load(self, key: str, loader: Loader, *, digest: str | None = None) -> Weights:
@@ -112,8 +104,8 @@ class ModelStore:
         loader's own tensors (`is_shared` is False) and warns once. What the loader raises passes;
         RefusedError where `digest` is not what was loaded, or `key` is none.
         """
-        load = Load(_key(key), loader, _raw(digest))
-        request = Request(Op.GET, key, _raw(digest), Ask.LOAD, self._tier)
+        load = Load(checked_key(key), loader, raw_digest(digest))
+        request = Request(Op.GET, key, raw_digest(digest), Ask.LOAD, self._tier)
         try:
             with client_progress.bar(key) as report:
                 try:
@@ -139,9 +131,9 @@ class ModelStore:
         `pin` keeps them when memory is wanted and nobody uses them. Raises StoreAwayError,
         RefusedError, SafetensorsError, OSError of the file.
         """
-        load = Load(_key(key), lambda: tensors, _raw(digest))
+        load = Load(checked_key(key), lambda: tensors, raw_digest(digest))
         flags = Ask.PIN if pin else Ask.NONE
-        request = Request(Op.STORE, key, _raw(digest), flags, self._tier)
+        request = Request(Op.STORE, key, raw_digest(digest), flags, self._tier)
         try:
             with client_progress.bar(key) as report:
                 return self._use(lambda each: self._store(each, request, load, report))
@@ -150,27 +142,27 @@ class ModelStore:
 
     def list(self) -> tuple[Entry, ...]:
         """Return what this client may see. Raises StoreAwayError."""
-        return self._use(lambda connection: tuple(map(_entry, connection.entries())))
+        return self._use(lambda connection: tuple(map(entry_of, connection.entries())))
 
     def pin(self, key: str, *, on: bool = True) -> bool:
         """Keep `key` when memory is wanted, or no longer; tell whether it is there.
 
         Raises StoreAwayError, RefusedError.
         """
-        return self._change(Request(Op.PIN, _key(key), flags=Ask.PIN if on else Ask.NONE))
+        return self._change(Request(Op.PIN, checked_key(key), flags=Ask.PIN if on else Ask.NONE))
 
     def drop(self, key: str) -> bool:
         """Forget `key`; whoever uses it keeps its weights. Tell whether it was there.
 
         Raises StoreAwayError, RefusedError.
         """
-        return self._change(Request(Op.DROP, _key(key)))
+        return self._change(Request(Op.DROP, checked_key(key)))
 
     def close(self) -> None:
         """Give the connections up. Weights stay, and stay counted, until the last of them goes."""
         self._connections.close()
 
-    def __enter__(self) -> "ModelStore":
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -278,7 +270,7 @@ def _hand_over(
         answer = connection.ask(
             request,
             content.descriptor,
-            silence_s=client_connection.SILENCE_S + seconds,
+            silence_s=client_socket.SILENCE_S + seconds,
         )
     except BaseException:
         connection.tell(Request(Op.ABANDON, request.key))
@@ -288,7 +280,12 @@ def _hand_over(
 
 def _of_bytes(request: Request, size_bytes: int) -> Request:
     return Request(
-        request.op, request.key, request.digest, request.flags, request.tier, content_bytes=size_bytes
+        request.op,
+        request.key,
+        request.digest,
+        request.flags,
+        request.tier,
+        content_bytes=size_bytes,
     )
 
 
@@ -298,52 +295,3 @@ def _check(request: Request, answer: Answer) -> None:
     if reply.status is not Status.READY:
         answer.close()
         raise RefusedError(request.key, reply.status.name, reply.text)
-
-
-def _entry(reply: protocol.Reply) -> Entry:
-    places = {"device": Tell.IN_DEVICE, "host": Tell.IN_HOST}
-    tier = "+".join(name for name, flag in places.items() if flag in reply.flags)
-    return Entry(
-        key=reply.key,
-        digest=reply.digest.hex() if reply.digest else None,
-        size_bytes=reply.content_bytes,
-        tier=tier or "loading",
-        references=reply.references,
-        is_pinned=Tell.PINNED in reply.flags,
-    )
-
-
-def _target(device: int | str | None) -> tuple[int | str | None, Tier]:
-    """Return the wanted device, an ordinal as a number, and the tier to ask for."""
-    if device is None:
-        return None, Tier.ANY
-    if device == "cpu":
-        return device, Tier.HOST
-    if device == "cuda":
-        return device, Tier.DEVICE
-    text = str(device).removeprefix("cuda:")
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"device {device!r}: must be cpu, cuda, or a CUDA device's ordinal")
-    return int(text), Tier.DEVICE
-
-
-def _key(key: str) -> str:
-    if not protocol.is_key(key):
-        raise RefusedError(
-            str(key)[:80],
-            Status.INVALID.name,
-            "no key: 1 to 200 of A-Z a-z 0-9 . _ / : @ -, the first a letter or digit",
-        )
-    return key
-
-
-def _raw(digest: str | None) -> bytes | None:
-    if digest is None:
-        return None
-    try:
-        raw = bytes.fromhex(digest.removeprefix("sha256:"))
-    except ValueError:
-        raw = b""
-    if len(raw) != protocol.DIGEST_BYTES:
-        raise ValueError(f"digest {digest!r}: must be the 64 hexadecimal digits of a SHA-256")
-    return raw

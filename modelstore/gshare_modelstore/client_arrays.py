@@ -40,8 +40,8 @@ class Array:
     def read(self) -> memoryview:
         """Return its bytes, copied from the GPU where they are there."""
         if self.host is not None:
-            return memoryview(self.host)
-        return memoryview(client_cuda.download(self.memory.address, self.size_bytes))
+            return self.host.data
+        return client_cuda.download(self.memory.address, self.size_bytes).data
 
     @property
     def size_bytes(self) -> int:

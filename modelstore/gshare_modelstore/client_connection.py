@@ -11,33 +11,24 @@ is told to forget it, and what it had granted meanwhile is given back.
 """
 
 import collections
-import contextlib
 import dataclasses
 import itertools
 import os
 import socket
-import struct
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from . import protocol
-from .client_places import RESTARTING_S
 from .client_progress import Report
+from .client_socket import SILENCE_S, connected, set_timeouts
 from .errors import StoreAwayError, StoreDiedError
 from .protocol import Op, Reply, Request, Status
 
-SILENCE_S: Final = 60.0
-"""How long the store may say nothing, not even of another's load, before it counts as away."""
 SLOWEST_STORE_BYTES_PER_S: Final = 50e6
 """The store answers STORE once it has hashed and copied the content: at least so fast."""
 
-_RETRY_S: Final = 0.02
-_LONGEST_PATH: Final = 107
-"""Of a unix socket's address, in bytes; a longer path is reached through its folder."""
 _MOST_DESCRIPTORS: Final = 4
 _SERIALS: Final = 2**32
 
@@ -68,7 +59,7 @@ class Connection:
         self.lock = threading.Lock()
         self.is_broken = False
         self._pid = os.getpid()
-        self._socket = _connected(path, patience_s)
+        self._socket = connected(path, patience_s)
         self._serials = itertools.count(1)
         self._held: collections.Counter[Name] = collections.Counter()
         self._returned: collections.deque[Name] = collections.deque()
@@ -105,13 +96,18 @@ class Connection:
             found.append(answer.reply)
         return tuple(found)
 
-    def tell(self, request: Request) -> None:
-        """Send what needs no answer; a store that does not take it now is not told."""
-        with contextlib.suppress(OSError):
+    def tell(self, request: Request) -> bool:
+        """Send what needs no answer; tell whether the store takes it now, or has ended."""
+        try:
             self._socket.send(self._packed(request)[1], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except OSError:  # the next request hears of it
+            return True
+        return True
 
     def give_back(self, name: Name) -> None:
-        """Give one reference back, from anywhere; a fork's copy of the holder gives back nothing."""
+        """Give one reference back, from anywhere; a fork gives back none that it inherited."""
         if os.getpid() != self._pid or self.is_broken:
             return
         self._returned.append(name)
@@ -124,13 +120,16 @@ class Connection:
         Whoever gives back what this has not seen either finds the lock free, or is seen here.
         """
         while True:
+            is_told = True
             try:
                 if not self.is_broken:
-                    self._settle()
+                    is_told = self._settle()
                     self._close_if_done()
             finally:
                 self.lock.release()
-            if self.is_broken or not self._returned or not self.lock.acquire(blocking=False):
+            if not is_told or self.is_broken or not self._returned:
+                return
+            if not self.lock.acquire(blocking=False):
                 return
 
     def retire(self) -> None:
@@ -150,7 +149,7 @@ class Connection:
         """Yield the answers to a request. Whoever stops listening has heard the final one."""
         self._settle()
         serial, packet = self._packed(request)
-        _set_timeouts(self._socket, silence_s)
+        set_timeouts(self._socket, silence_s)
         self._interrupted = request.key
         self._send(packet, descriptor, silence_s)
         while True:
@@ -162,20 +161,27 @@ class Connection:
                 self._interrupted = None
             yield answer
 
-    def _settle(self) -> None:
-        """Tell the store what was given back, and to forget an interrupted request."""
+    def _settle(self) -> bool:
+        """Tell the store what was given back, and to forget an interrupted request.
+
+        Returns whether it took it all: a store whose queue is full is told at the next occasion.
+        """
         if self._interrupted is None and not self._returned:
-            return
+            return True
         self._hear_leftovers()
         if self._interrupted is not None:
-            key, self._interrupted = self._interrupted, None
-            self.tell(Request(Op.ABANDON, key))
+            if not self.tell(Request(Op.ABANDON, self._interrupted)):
+                return False
+            self._interrupted = None
         while self._returned:
-            name = self._returned.popleft()
+            key, digest = name = self._returned[0]
+            if self._held[name] == 1 and not self.tell(Request(Op.RELEASE, key, digest)):
+                return False
+            self._returned.popleft()
             self._held[name] -= 1
             if self._held[name] <= 0:
                 del self._held[name]
-                self.tell(Request(Op.RELEASE, name[0], name[1]))
+        return True
 
     def _hear_leftovers(self) -> None:
         """Pass over answers that nobody awaits and that are there."""
@@ -229,7 +235,9 @@ class Connection:
         except protocol.ProtocolError as error:
             Answer(Reply(Status.ERROR), tuple(descriptors)).close()
             self.close()
-            raise StoreAwayError(self.path, f"is no model store of this version: {error}") from error
+            raise StoreAwayError(
+                self.path, f"is no model store of this version: {error}"
+            ) from error
 
     def _silent(self, silence_s: float) -> StoreAwayError:
         self.close()
@@ -242,124 +250,3 @@ class Connection:
     def _close_if_done(self) -> None:
         if self._is_retired and not self._held:
             self.close()
-
-
-class Connections:
-    """The connections of one client: one for each thread that uses the store at a time.
-
-    A fork gets connections of its own. It leaves those that it inherited open and alone: with
-    them the store keeps the references of maps that the fork inherited, too.
-    """
-
-    def __init__(self, path: str | None, patience_s: float) -> None:
-        self.path = path
-        self._first_patience_s = patience_s
-        self._inherited: list[Connection] = []
-        self._connections: list[Connection] = []
-        self._begin()
-
-    @contextlib.contextmanager
-    def take(self, patience_s: float = 0.0) -> Iterator[Connection]:
-        """Yield a connection that nobody else uses; waits `patience_s` for a store that is away.
-
-        StoreAwayError where nobody serves.
-        """
-        connection = self._idle() or self._new(patience_s)
-        try:
-            yield connection
-        finally:
-            connection.leave()
-
-    def close(self) -> None:
-        """End the connections, each when nothing that came over it is held any more.
-
-        A later call connects again.
-        """
-        if os.getpid() != self._pid:
-            return
-        with self._lock:
-            connections, self._connections = self._connections, []
-        for each in connections:
-            each.retire()
-
-    def _idle(self) -> Connection | None:
-        if os.getpid() != self._pid:
-            self._inherited += self._connections
-            self._begin()
-        with self._lock:
-            self._connections = [each for each in self._connections if not each.is_broken]
-            return next(
-                (each for each in self._connections if each.lock.acquire(blocking=False)), None
-            )
-
-    def _new(self, patience_s: float) -> Connection:
-        if self.path is None:
-            raise StoreAwayError(None, "GSHARE_STORE_SOCKET and GSHARE_LEASE_DIR are not set")
-        patience_s, self._first_patience_s = max(patience_s, self._first_patience_s), 0.0
-        connection = Connection(self.path, patience_s)
-        connection.lock.acquire()
-        with self._lock:
-            self._connections.append(connection)
-        return connection
-
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._connections = []
-
-
-def _connected(path: str, patience_s: float) -> socket.socket:
-    """Return a socket that is connected to `path`; StoreAwayError after `patience_s` of trying.
-
-    A socket that nobody serves is one of a store that died: its node starts another.
-    """
-    began = time.monotonic()
-    while True:
-        try:
-            return _try_connect(path)
-        except FileNotFoundError as error:
-            if time.monotonic() - began >= patience_s:
-                raise StoreAwayError(path, "no such socket") from error
-        except ConnectionRefusedError as error:
-            if time.monotonic() - began >= max(patience_s, RESTARTING_S):
-                raise StoreAwayError(path, "nobody serves it") from error
-        except (OSError, ValueError) as error:
-            raise StoreAwayError(path, str(error)) from error
-        time.sleep(_RETRY_S)
-
-
-def _try_connect(path: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        _set_timeouts(connection, SILENCE_S)
-        with _address(path) as address:
-            connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def _address(path: str) -> Iterator[str]:
-    """Yield an address for `path`, however long it is."""
-    if len(os.fsencode(path)) <= _LONGEST_PATH:
-        yield path
-        return
-    folder = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{Path(path).name}"
-    finally:
-        os.close(folder)
-
-
-def _set_timeouts(connection: socket.socket, seconds: float) -> None:
-    """Bound each send, receive and connect, by the kernel.
-
-    Python's own time-outs make the socket non-blocking, and a connect that finds the server's
-    queue full then fails instead of waiting.
-    """
-    whole = int(seconds)
-    value = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, value)

@@ -12,8 +12,7 @@ import os
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +36,7 @@ class DeviceMemory:
 
 
 @functools.cache
-def driver() -> ModuleType:
+def driver() -> Any:  # noqa: ANN401 (the bindings have no types)
     """Return the initialised driver's bindings; GpuError where there are none, or no driver."""
     try:
         from cuda.bindings import driver as cuda  # noqa: PLC0415 (CPU programs do without)
@@ -142,7 +141,7 @@ class _Undo:
         self._context, self._retained = _context_on(ordinal)
         self._undone = contextlib.ExitStack()
 
-    def __enter__(self) -> "_Undo":
+    def __enter__(self) -> Self:
         """Make the context current."""
         _call(driver().cuCtxPushCurrent, self._context)
         return self
@@ -222,6 +221,7 @@ def _set_access(address: int, size_bytes: int, ordinal: int) -> bool:
 
 
 def ordinal_at(address: int) -> int:
+    """Return the device whose memory lies at `address`."""
     cuda = driver()
     attribute = cuda.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
     return int(_call(cuda.cuPointerGetAttribute, attribute, address))
@@ -232,7 +232,7 @@ def _call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN
     return _check(driver(), function, function(*arguments))
 
 
-def _check(cuda: ModuleType, function: Callable[..., Any], outcome: Any) -> Any:  # noqa: ANN401
+def _check(cuda: Any, function: Callable[..., Any], outcome: Any) -> Any:  # noqa: ANN401
     result, *outputs = outcome
     if result != cuda.CUresult.CUDA_SUCCESS:
         raise GpuError(function.__name__, cuda.CUresult(result).name)

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from .index import DEVICE_ALIGNMENT
 from .protocol import Op, Request
 from .tensors import Memory, Tensor
 from .weights import Origin, Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 FilePath: TypeAlias = str | os.PathLike[str]
 Loader: TypeAlias = FilePath | Callable[[], Mapping[str, object] | FilePath]
@@ -78,8 +82,10 @@ class Load:
     def _load(self) -> dict[str, Array] | FilePath:
         if self._loaded is None:
             loaded = self._loader() if callable(self._loader) else self._loader
-            is_path = isinstance(loaded, str | os.PathLike)
-            self._loaded = loaded if is_path else client_arrays.read_all(loaded)
+            if isinstance(loaded, str | os.PathLike):
+                self._loaded = loaded
+            else:
+                self._loaded = client_arrays.read_all(loaded)
         return self._loaded
 
     def _check(self, report: Report) -> None:
@@ -118,7 +124,7 @@ def _uploaded(content: Content, memory: HostMemory, ordinal: int) -> dict[str, T
     return tensors
 
 
-def _bytes(memory: Memory, offset: int, size_bytes: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+def _bytes(memory: Memory, offset: int, size_bytes: int) -> "npt.NDArray[np.uint8]":
     return Tensor(memory, offset, "U8", (size_bytes,)).numpy()
 
 

@@ -9,7 +9,7 @@ Layouts: https://dmlc.github.io/dlpack/latest/c_api.html.
 
 import ctypes
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,8 @@ _pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char
     ("PyCapsule_GetPointer", ctypes.pythonapi)
 )
 
-Carrier = Callable[[bool], npt.NDArray[np.generic]]
-"""Returns the memory as unsigned integers; the argument says whether as read-only ones."""
+Carrier: TypeAlias = Callable[..., npt.NDArray[np.unsignedinteger[Any]]]
+"""Returns the memory as unsigned integers; `is_read_only` says whether as read-only ones."""
 
 
 class _Tensor(ctypes.Structure):
@@ -88,9 +88,11 @@ def capsule(
     """
     if dtype not in _CODES:
         raise BufferError(f"{dtype} has no DLPack type that this could export")
-    made = _versioned(carrier, is_read_only) if max_version and max_version[0] >= 1 else None
+    made = None
+    if max_version and max_version[0] >= 1:
+        made = _versioned(carrier, is_read_only=is_read_only)
     if made is None:
-        made = carrier(False).__dlpack__()
+        made = carrier(is_read_only=False).__dlpack__()
     name = _name_of(made)
     tensor = _Tensor.from_address(_pointer_of(made, name) + _TENSOR_OFFSETS[name])
     tensor.device_type, tensor.device_id = device
@@ -98,8 +100,8 @@ def capsule(
     return made
 
 
-def _versioned(carrier: Carrier, is_read_only: bool) -> object | None:  # noqa: FBT001
+def _versioned(carrier: Carrier, *, is_read_only: bool) -> object | None:
     try:
-        return carrier(is_read_only).__dlpack__(max_version=(1, 0))
+        return carrier(is_read_only=is_read_only).__dlpack__(max_version=(1, 0))
     except TypeError:  # numpy before 2.1
         return None

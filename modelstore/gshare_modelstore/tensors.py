@@ -106,7 +106,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """ "cpu", or "cuda:0" and so on."""
+        """Where it is: "cpu", or "cuda:0" and so on."""
         kind, ordinal = self._memory.device
         return "cpu" if kind == dlpack.CPU else f"cuda:{ordinal}"
 
@@ -164,10 +164,12 @@ class Tensor:
             dtype = np.dtype(NUMPY[self.dtype])
         except (KeyError, TypeError) as error:
             raise TypeError(f"{self!r}: numpy has no {self.dtype}; DLPack may do") from error
-        return self._carrier(self.is_read_only).view(dtype)
+        return self._carrier(is_read_only=self.is_read_only).view(dtype)
 
     def __array__(
-        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+        self,
+        dtype: npt.DTypeLike | None = None,
+        copy: bool | None = None,  # noqa: FBT001 (numpy passes it so)
     ) -> npt.NDArray[Any]:
         """Return the elements for `np.asarray`; a copy where asked, or for another dtype."""
         array = self.numpy()
@@ -191,7 +193,7 @@ class Tensor:
         """Refuse to be pickled: another process gets the weights from the store."""
         raise TypeError(f"{self!r} cannot be pickled: get it from the store there")
 
-    def _carrier(self, is_read_only: bool) -> npt.NDArray[np.generic]:  # noqa: FBT001
+    def _carrier(self, *, is_read_only: bool) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Return the elements as unsigned integers of their size, wherever they are.
 
         numpy reads none of them, so the address may be a device's.

@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml hatch_build.py $(wildcard */*/proto/*.proto)
 native:
 	$(MAKE) --no-print-directory -j2 -C simgpu OUT=$(abspath $(NATIVE))
 	$(MAKE) --no-print-directory -j2 -C hook OUT=$(abspath $(NATIVE))
+	$(MAKE) --no-print-directory -C modelstore/c OUT=$(abspath $(NATIVE))
 
 demo: install
 	$(BIN)/gshare demo --report build/demo.json

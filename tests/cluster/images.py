@@ -47,6 +47,7 @@ _SERVER: Final = wheels.Project(
     (
         "examples/inference-server/pyproject.toml",
         "examples/inference-server/gshare_example_server",
+        "modelstore/gshare_modelstore",
     ),
 )
 

@@ -122,6 +122,8 @@ FOLDER_LEASES: Final = "leases"
 # What the node tells the GPU's model store of its memory, and what the store tells of its weights.
 FILE_STORE_BUDGET: Final = "store-budget.json"
 FILE_RESIDENT: Final = "resident.json"
+# Held by the GPU's model store for as long as it lives.
+FILE_STORE_LOCK: Final = "store.lock"
 # Files of one lease's directory.
 FILE_LIMITS: Final = "limits"
 FILE_GRANT: Final = "grant"

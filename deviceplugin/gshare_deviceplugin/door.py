@@ -186,12 +186,15 @@ class Door:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _wait_for_store(self, begun: Lease, until_s: float) -> None:
-        """Wait until the container can ask for its model; without a store it loads for itself."""
-        if begun.shared is None:
-            return
-        while not self._keeper.store_serves(begun):
+        """Wait until the container has its memory and its model can be asked for.
+
+        Where no store comes, the container starts all the same, and loads for itself.
+        """
+        while not self._keeper.is_store_ready(begun):
             if time.monotonic() >= until_s:
-                _log.warning("event=store_away lease=%s gpu=%s", begun.lease_id, begun.gpu_uuid)
+                _log.warning(
+                    "event=store_not_ready lease=%s gpu=%s", begun.lease_id, begun.gpu_uuid
+                )
                 return
             time.sleep(_STORE_POLL_S)
 

@@ -198,10 +198,9 @@ class Keeper:
                 if self._wanted(uuid)[1] == wanted:
                     self._unsettled.discard(uuid)
 
-    def store_serves(self, held: Lease) -> bool:
-        """Tell whether a lease's container can ask the model store, where its GPU has one."""
-        folder = self._records.gpu(held.gpu_uuid)
-        return not stores.is_wanted(folder) or stores.serves(folder, held.lease_id)
+    def is_store_ready(self, held: Lease) -> bool:
+        """Tell whether the GPU's model store has made room for a lease, and serves it if asked."""
+        return store_terms.is_followed(self._records.gpu(held.gpu_uuid), held)
 
     def clean(self) -> None:
         """Remove CDI specs that no lease has, and libraries that no container has mounted."""

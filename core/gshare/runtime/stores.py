@@ -22,7 +22,7 @@ from typing import Final
 from gshare import models, names
 from gshare.models import ModelShare
 
-from .state import write_atomically
+from .state import is_locked, write_atomically
 
 # A question without a key: gshare_store_request of store_wire.h with its op LIST. A store that
 # answers it lives and is not stuck.
@@ -118,6 +118,11 @@ def remaining(
     if is_announced:
         return max(0, left)
     return left if runs and left > 0 else None
+
+
+def runs(gpu: Path) -> bool:
+    """Tell whether a store runs on a GPU, wanted or not."""
+    return is_locked(gpu / names.FILE_STORE_LOCK)
 
 
 def resident(gpu: Path) -> dict[str, int]:

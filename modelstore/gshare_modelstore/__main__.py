@@ -1,16 +1,27 @@
 """The program `gshare-modelstore`: one copy of each model's weights on a GPU, for its leases."""
 
 import argparse
+import resource
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from gshare import units
 from gshare.errors import GshareError
-from gshare.runtime import service
+from gshare.runtime import service, web
 from gshare.runtime.address import Address
 
+from . import folders, metrics
 from . import settings as defaults
+from .cuda import Gpu
+from .folders import GpuFolder
+from .places import FolderPlace, Place, SocketPlace
+from .server import Server
 from .settings import FolderSettings, SocketSettings, StoreSettings
+from .sharing import DeviceSharing
+from .sharing_ipc import IpcSharing
+from .sharing_vmm import VmmSharing
 
 
 def main() -> None:
@@ -18,8 +29,60 @@ def main() -> None:
     stop = service.begin()
     parser = _parser()
     settings = _settings(parser, parser.parse_args())
-    del stop, settings
-    sys.exit("gshare-modelstore: not built yet")
+    try:
+        _serve(settings, stop)
+    except GshareError as error:
+        sys.exit(f"gshare-modelstore: {error}")
+
+
+def _serve(settings: StoreSettings, stop: threading.Event) -> None:
+    _raise_limits()
+    with folders.lock(_path(settings.place)):
+        place = _place_of(settings)
+        server = Server(place, settings.poll_s, _opener(settings, place.gpu))
+        page = _metrics(settings, server, place.gpu)
+        try:
+            server.run(stop)
+        finally:
+            server.close()
+            if page is not None:
+                page.stop()
+
+
+def _place_of(settings: StoreSettings) -> Place:
+    if isinstance(settings.place, FolderSettings):
+        return FolderPlace(GpuFolder(settings.place.folder, settings.quota_bytes))
+    return SocketPlace(settings.place, settings.quota_bytes)
+
+
+def _path(place: FolderSettings | SocketSettings) -> Path:
+    return place.folder if isinstance(place, FolderSettings) else place.socket
+
+
+def _opener(settings: StoreSettings, gpu_uuid: str) -> Callable[[], DeviceSharing] | None:
+    """Return what opens the GPU, at the first weights for it: a context takes memory there."""
+    if not settings.has_gpu:
+        return None
+    kind = VmmSharing if settings.sharing == defaults.SHARING_VMM else IpcSharing
+    return lambda: kind(Gpu(gpu_uuid))
+
+
+def _metrics(settings: StoreSettings, server: Server, gpu_uuid: str) -> web.WebServer | None:
+    if settings.metrics is None:
+        return None
+    collector = metrics.StoreCollector(
+        gpu_uuid, server.catalogue, server.keeping.timings, lambda: server.clients
+    )
+    app = web.app("gshare-modelstore", metrics.registry(collector), str)
+    page = web.WebServer(settings.metrics, app, threads=2)
+    page.start()
+    return page
+
+
+def _raise_limits() -> None:
+    """Let the store hold as many descriptors as it may: some for each client and each model."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,7 +165,4 @@ def _namespaces(text: str) -> frozenset[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GshareError as error:
-        sys.exit(f"gshare-modelstore: {error}")
+    main()

@@ -101,7 +101,7 @@ class Catalogue:
         found = self._copying(content)
         found.copies[Tier.DEVICE].is_ready = True
         source = self._books.end_source(content)
-        return [*source, *serving.wake(self._books, found.models), *self._books.tidy()]
+        return [*source, *serving.wake(self._books, found.models, content), *self._books.tidy()]
 
     def copy_failed(
         self, content: ContentId, text: str, *, out_of_memory: bool

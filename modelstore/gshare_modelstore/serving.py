@@ -58,10 +58,12 @@ def give(books: Books, waiter: Waiter, content: Content, tier: Tier) -> Answer:
     return Answer(waiter.client, reply, content.identity)
 
 
-def wake(books: Books, models: Iterable[Model]) -> list[Instruction]:
-    """Ask again whatever waits for `models`."""
+def wake(
+    books: Books, models: Iterable[Model], content: ContentId | None = None
+) -> list[Instruction]:
+    """Ask again whatever waits for `models`, or for `content` by its digest."""
     todo: list[Instruction] = []
-    for waiter in books.waiting.take(tuple(models)):
+    for waiter in books.waiting.take(models, content):
         todo += get(books, waiter)
     return todo
 
@@ -76,7 +78,7 @@ def end_loads(books: Books, models: Iterable[Model]) -> list[Instruction]:
 
 def copy_failed(books: Books, content: Content, status: Status, text: str) -> list[Instruction]:
     """Give up a copy to the GPU: whoever takes the host's gets that, the others hear why."""
-    waiters = books.waiting.take(content.models)
+    waiters = books.waiting.take(content.models, content.identity)
     todo = books.end_source(content.identity)
     books.contents.drop_copy(content, Tier.DEVICE)
     for waiter in waiters:
@@ -123,23 +125,25 @@ def full_text(books: Books, wish: Wish) -> str:
 
 
 def _find(books: Books, waiter: Waiter) -> Content | None:
-    """Return the weights that a request means; a digest that is kept is bound to its key."""
+    """Return the weights that a request means.
+
+    A digest that is kept serves whatever its key names: two versions of a function may run at once.
+    It becomes what the key names where that is nothing.
+    """
     model, digest = waiter.model, waiter.request.digest
     named = books.contents.of(model)
     if digest is None or (named is not None and named.identity.digest == digest):
         return named
     content = books.contents.find(ContentId(model.scope, digest))
-    if content is None or not _may_bind(books, waiter):
-        return None
-    books.contents.bind(model, content)
+    if content is not None and named is None and _may_bind(books, waiter):
+        books.contents.bind(model, content)
     return content
 
 
 def _may_bind(books: Books, waiter: Waiter) -> bool:
-    model = waiter.model
-    is_known = books.contents.of(model) is not None
-    return books.terms.may_write(books.clients[waiter.client], model) and (
-        is_known or books.contents.keys_of(model.scope) < MAX_KEYS
+    return (
+        books.terms.may_write(books.clients[waiter.client], waiter.model)
+        and books.contents.keys_of(waiter.model.scope) < MAX_KEYS
     )
 
 

@@ -1,6 +1,6 @@
 """What a model store may do and for whom: values that the node and the settings give. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gshare import models
@@ -66,10 +66,10 @@ class Terms:
         return bool(model.scope) or identity.namespace in self.shared_from
 
 
-def announced(shares: Mapping[Identity, ModelShare]) -> dict[Model, int]:
+def announced(shares: Iterable[tuple[Identity, ModelShare]]) -> dict[Model, int]:
     """Return the room that leases ask for: of one model announced twice, the larger size."""
     room: dict[Model, int] = {}
-    for identity, share in shares.items():
+    for identity, share in shares:
         model = Model.seen_from(identity.namespace, share.key)
         room[model] = max(room.get(model, 0), models.whole_granules(share.size_bytes or 0))
     return room

@@ -1,13 +1,14 @@
 """Who loads which model, and who waits. Pure.
 
-A client waits for one thing at a time, since a new request takes the last one back. What waits is
-the request itself: whenever something happened to its model it is asked again, and either is
-answered or waits on.
+What waits is the request itself: whenever something happened to its model, or to the weights whose
+digest it names, it is asked again, and either is answered or waits on. A client's new request takes
+back what it waits for.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .instructions import ContentId
 from .protocol import Request
 from .terms import Model
 
@@ -25,12 +26,18 @@ class Waiter:
         """Who asks for what."""
         return self.client, self.model
 
+    @property
+    def means(self) -> ContentId | bool:
+        """The weights that it names by their digest; False where it names none."""
+        digest = self.request.digest
+        return digest is not None and ContentId(self.model.scope, digest)
+
 
 class Waiting:
     """The requests that wait, and the loads that they wait for."""
 
     def __init__(self) -> None:
-        self._waiters: dict[int, Waiter] = {}
+        self._waiters: list[Waiter] = []
         self._loaders: dict[Model, int] = {}
 
     @property
@@ -56,20 +63,19 @@ class Waiting:
 
     def park(self, waiter: Waiter) -> None:
         """Let a request wait, behind all others."""
-        self._waiters[waiter.client] = waiter
+        self._waiters.append(waiter)
 
     def forget(self, client: int) -> None:
         """Take back what a client waits for."""
-        self._waiters.pop(client, None)
+        self._waiters = [each for each in self._waiters if each.client != client]
 
     def on(self, model: Model) -> tuple[Waiter, ...]:
         """Return who waits for a model, first come first."""
-        return tuple(each for each in self._waiters.values() if each.model == model)
+        return tuple(each for each in self._waiters if each.model == model)
 
-    def take(self, models: Iterable[Model]) -> tuple[Waiter, ...]:
-        """Return who waits for any of `models`, first come first; they wait no longer."""
+    def take(self, models: Iterable[Model], content: ContentId | None = None) -> tuple[Waiter, ...]:
+        """Return who waits for any of `models` or for `content`; they wait no longer."""
         wanted = frozenset(models)
-        found = tuple(each for each in self._waiters.values() if each.model in wanted)
-        for each in found:
-            del self._waiters[each.client]
-        return found
+        taken = [each for each in self._waiters if each.model in wanted or each.means == content]
+        self._waiters = [each for each in self._waiters if each not in taken]
+        return tuple(taken)

@@ -3,10 +3,10 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from tests.support.store_scene import Scene, digest
 
 from gshare_modelstore.protocol import Ask, Op, Tier
 from gshare_modelstore.terms import Model, Terms
-from tests.support.store_scene import Scene, digest
 
 NAMESPACES = ("red", "blue")
 KEYS = ("a", "b", "shared/a")
@@ -42,6 +42,7 @@ class Store(RuleBasedStateMachine):
     def client(self, data) -> int:
         return data.draw(st.sampled_from(self.clients()))
 
+    @precondition(lambda self: len(self.scene.clients) < 6)
     @rule(namespace=namespaces)
     def join(self, namespace):
         self.scene.join(namespace)
@@ -104,7 +105,7 @@ class Store(RuleBasedStateMachine):
         waiting = self.scene.catalogue._books.waiting
         for client in self.clients():
             unanswered = len(self.scene.open[client])
-            is_waiting = any(client == each for each in waiting._waiters)
+            is_waiting = any(client == each.client for each in waiting._waiters)
             assert is_waiting or unanswered == 0 or self.took_back(client)
             self.scene.leave(client)
         self.scene.finish()

@@ -56,6 +56,7 @@ class Scene:
     serials: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
+        """Open the store."""
         self.catalogue = Catalogue(self.terms, has_device=self.has_device)
 
     def join(self, namespace: str = "team") -> int:
@@ -208,7 +209,7 @@ class Scene:
         assert content.scope == Model.seen_from(self.clients[client].namespace, reply.key).scope
 
     def _check_seen(self, client: int, key: str) -> None:
-        """What a list shows names something in a scope that the client sees."""
+        """Check that what a list shows is something in a scope that the client sees."""
         model = Model.seen_from(self.clients[client].namespace, key)
         books = self.catalogue._books
         assert books.contents.of(model) or books.waiting.loader(model) is not None
@@ -255,7 +256,7 @@ class Scene:
         """Whoever waits, waits for a loader, its offer, or a copy under way."""
         books = self.catalogue._books
         offered = {offer.waiter.model for offer in books.offers.values()}
-        for waiter in books.waiting._waiters.values():
+        for waiter in books.waiting._waiters:
             loader = books.waiting.loader(waiter.model)
             if loader is not None and (loader in self.clients or waiter.model in offered):
                 continue

@@ -7,13 +7,13 @@
  *
  * Requests. Each is answered by one final reply that carries its serial, except PROGRESS, which is
  * not answered, and LIST, which is answered by one READY an entry and then END.
- *   GET       a reference on the weights of `key`. `digest`, if not zero, is what they must be: a
- *             key of other weights counts as absent, and a digest that the namespace already
- *             keeps under another key is bound to this one. With FLAG_LOAD an absent key is
+ *   GET       a reference on the weights of `key`. `digest`, if not zero, is what they must be:
+ *             weights of that digest that the namespace already keeps serve, whatever the key
+ *             names; a key of other weights counts as absent. With FLAG_LOAD an absent key is
  *             answered LOAD for the first who asks, who then loads and sends STORE (or ABANDON);
  *             others wait, hear PROGRESS, and at the end READY, or LOAD in their turn where the
  *             loader died or abandoned. A request other than PROGRESS that follows on the same
- *             connection takes a waiting GET back: it is then never answered.
+ *             connection takes back what waits: a GET, or a STORE whose copy is under way.
  *   STORE     hands over `content_bytes` of safetensors in a memfd (one descriptor), sealed against
  *             writing, growing, shrinking and further seals. Answered READY as a GET is: whoever
  *             stores holds a reference. FLAG_PIN pins the key.
@@ -30,8 +30,10 @@
  * line a tensor, `offset bytes dtype shape name`: offset in the mapping, bytes of the tensor, dtype
  * as safetensors writes it (F32, BF16, ...), shape as 2x3 or - for a scalar, and the name, which
  * may hold spaces. Descriptors may be shared with other clients: use mmap or pread, never read,
- * whose position is shared too. The mapping is `mapped_bytes` long. On a device every offset is a
- * multiple of 256; in a MEMFD, which is the safetensors file itself, of what the file has.
+ * whose position is shared too. Map a MEMFD for reading and MAP_PRIVATE: before Linux 6.7 one that
+ * is sealed against writing can not be mapped MAP_SHARED at all. The mapping is `mapped_bytes`
+ * long. On a device every offset is a multiple of 256; in a MEMFD, which is the safetensors file
+ * itself, of what the file has.
  *
  * FULL, INVALID, DENIED and ERROR say in `text` why, on one line.
  * Python's twin is modelstore/gshare_modelstore/protocol.py; a test compares every offset.

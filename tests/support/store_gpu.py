@@ -26,7 +26,7 @@ CONTEXT_BYTES = 300 * MIB
 START_S = 20.0
 _SHM = Path("/dev/shm")  # noqa: S108 (sockets and pages lie on a tmpfs)
 _PREFIX = "gshare-store-test-"
-CLIENT = "from tests.support.store_client import *\n"
+CLIENT = "from tests.support.store_programs import *\n"
 
 
 class StoreGpu:

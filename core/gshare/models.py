@@ -27,6 +27,8 @@ SHARED_PREFIX: Final = "shared/"
 """Keys that begin so are seen by all namespaces."""
 GRANULE_BYTES: Final = 2 * 2**20
 """What a GPU allocates in at least (cuMemGetAllocationGranularity): weights are charged in it."""
+MOST_BYTES: Final = 2**49
+"""More than any GPU has: weights of more are refused, so that sums of them stay within 64 bits."""
 _LONGEST_KEY: Final = 200
 _KEY: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/:@-]{{0,{_LONGEST_KEY - 1}}}")
 _WANTED: Final = "must be KEY or KEY=SIZE, such as resnet50=98Mi"
@@ -45,10 +47,10 @@ class ModelShare:
     namespace: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no key, and weights without a byte, with ValueError."""
+        """Refuse what is no key, and weights of no size that there is, with ValueError."""
         check_key(self.key)
-        if self.size_bytes is not None and self.size_bytes < 1:
-            raise ValueError(f"size {self.size_bytes}: must be above 0")
+        if self.size_bytes is not None and not 1 <= self.size_bytes <= MOST_BYTES:
+            raise ValueError(f"size {self.size_bytes}: must be above 0 and at most 512Ti")
 
     @property
     def is_shared(self) -> bool:

@@ -15,6 +15,8 @@ from gshare.placement import RELAYOUT_CANDIDATES, Request
 from gshare.policies import Preference
 from gshare.rectangles import GPU_RECTANGLE
 
+from . import plain_memory
+
 LAST_RELAYOUTS = 64
 
 
@@ -142,7 +144,7 @@ def _obstacle(book, request):
         RefusalKind.HELD: book.is_held,
         RefusalKind.UNHEALTHY: not snapshot.gpu.is_healthy,
         RefusalKind.CLIENTS: snapshot.clients_free <= 0,
-        RefusalKind.MEMORY: request.memory_on(snapshot.gpu) > snapshot.memory_free_bytes,
+        RefusalKind.MEMORY: _lacks_memory(book, request),
         RefusalKind.FULL: not (snapshot.layout.fits(size) or has_area),
     }
     return next((kind for kind, is_so in holds.items() if is_so), None)
@@ -155,5 +157,13 @@ def _worth(book, each, preference):
     return each.used_area + (bonus if preference.policy == "affinity" else 0)
 
 
+def _lacks_memory(book, request):
+    laid_out = [book._holders[uid] for uid in book.snapshot.layout.keys]
+    asked = plain_memory.asked(book.gpu, laid_out, book.resident, request)
+    promised = plain_memory.promised(book.gpu, laid_out, book.resident)
+    return asked > book.gpu.memory_bytes - promised
+
+
 def _is_resident(book, each, preference):
-    return preference.model in book._resident.get(each.gpu.uuid, ())
+    announced = {placed.shared.name for placed in each._holders.values() if placed.shared}
+    return preference.model in {*book._resident.get(each.gpu.uuid, ()), *announced}

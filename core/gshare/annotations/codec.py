@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gshare.models import ModelShare
+from gshare.models import MOST_BYTES, ModelShare
 
 from .values import NodeGpu, PodPlacement, Standing, Terms
 
@@ -102,8 +102,9 @@ def decode_resident(text: str) -> dict[str, Mapping[str, int]]:
         if not isinstance(models, dict):
             raise ValueError(f"{uuid} {str(models)[:40]!r}: must be an object of models and bytes")  # noqa: TRY004
         for name, size in models.items():
-            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-                raise ValueError(f"{uuid} {name} {str(size)[:40]!r}: must be whole bytes")
+            is_whole = isinstance(size, int) and not isinstance(size, bool)
+            if not is_whole or not 0 <= size <= MOST_BYTES:
+                raise ValueError(f"{uuid} {name} {str(size)[:40]!r}: must be bytes, 0 to 512Ti")
     return {uuid: dict(models) for uuid, models in found.items()}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gshare import placement
-from gshare.models import ModelShare
+from gshare.models import MOST_BYTES, ModelShare
 from gshare.rectangles import Size, size_of
 
 _USUAL_CLIENTS: Final = 48
@@ -36,8 +36,8 @@ class NodeGpu:
         for name in ("sm_count", "memory_bytes", "max_clients"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{self.uuid}: {name} {getattr(self, name)}: must be above 0")
-        if self.store_bytes is not None and self.store_bytes < 0:
-            raise ValueError(f"{self.uuid}: store_bytes {self.store_bytes}: must be 0 or more")
+        if self.store_bytes is not None and not 0 <= self.store_bytes <= MOST_BYTES:
+            raise ValueError(f"{self.uuid}: store_bytes {self.store_bytes}: must be 0 to 512Ti")
 
     @property
     def gpu(self) -> placement.Gpu:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gshare.placement import RELAYOUT_CANDIDATES
-from gshare.policies import POLICIES, Traits
+from gshare.policies import AFFINITY, POLICIES, Traits
 
 from .index import Index
 from .judging import Asked, Bools, Cut, Judged
@@ -126,7 +126,7 @@ class _Ranked:
     """The order of GPUs within their nodes, for some nodes; the best has the lowest number."""
 
     def __init__(self, index: Index, asked: Asked, cut: Cut) -> None:
-        self.judged = judged = Judged(index.columns, asked, cut)
+        self.judged = judged = Judged(index, asked, cut)
         policy = POLICIES[asked.preference.policy]
         kind = np.int32 if policy.first is None else np.int64
         traits = _traits(index, asked, judged, cut)
@@ -165,9 +165,9 @@ class _Ranked:
 
 def _traits(index: Index, asked: Asked, judged: Judged, cut: Cut) -> Traits:
     preference = asked.preference
-    if preference.policy != "affinity":
+    if preference.policy != AFFINITY:
         return Traits(judged.used, _NOWHERE)
-    return Traits(judged.used, index.resident(preference.model)[:, cut])
+    return Traits(judged.used, index.model(preference.model).is_there[:, cut])
 
 
 def _at_most(stuck: Bools, worth: NDArray[np.int16]) -> Bools:

@@ -59,9 +59,10 @@ def test_models_in_memory_are_read_as_they_were_written():
         ("[]", "must be a JSON object"),
         ('{"GPU-0": ["bert"]}', "GPU-0 .*bert.*: must be an object of models and bytes"),
         ('{"GPU-0": null}', "GPU-0 'None': must be an object of models and bytes"),
-        ('{"GPU-0": {"a/b": "1Gi"}}', "GPU-0 a/b '1Gi': must be whole bytes"),
-        ('{"GPU-0": {"a/b": true}}', "GPU-0 a/b 'True': must be whole bytes"),
-        ('{"GPU-0": {"a/b": -1}}', "GPU-0 a/b '-1': must be whole bytes"),
+        ('{"GPU-0": {"a/b": "1Gi"}}', "GPU-0 a/b '1Gi': must be bytes, 0 to 512Ti"),
+        ('{"GPU-0": {"a/b": true}}', "GPU-0 a/b 'True': must be bytes, 0 to 512Ti"),
+        (json.dumps({"GPU-0": {"a/b": 2**62}}), "must be bytes, 0 to 512Ti"),
+        ('{"GPU-0": {"a/b": -1}}', "GPU-0 a/b '-1': must be bytes, 0 to 512Ti"),
     ],
     ids=[
         "cut off",
@@ -70,6 +71,7 @@ def test_models_in_memory_are_read_as_they_were_written():
         "null for an object",
         "a text for bytes",
         "a boolean for bytes",
+        "more than there is",
         "less than nothing",
     ],
 )
@@ -156,7 +158,7 @@ def test_fields_that_a_newer_writer_adds_are_skipped():
         (json.dumps([entry(memory="16Gi")]), "memory '16Gi': must be a whole number"),
         (json.dumps([entry(memory=0)]), "memory_bytes 0: must be above 0"),
         (json.dumps([entry(sms=True)]), "sms True: must be a whole number"),
-        (json.dumps([entry(store=-1)]), "store_bytes -1: must be 0 or more"),
+        (json.dumps([entry(store=-1)]), "store_bytes -1: must be 0 to 512Ti"),
         (json.dumps([entry(store=None)]), "store None: must be a whole number"),
         (json.dumps([entry(), entry()]), "names a GPU twice"),
         (gpus(MOST_GPUS + 1), "names 65 GPUs: must be at most 64"),
@@ -195,6 +197,7 @@ def test_an_inventory_that_is_none_is_refused(text, problem):
         ({"model": 7}, "model 7: must be a text"),
         ({"model": "/bert"}, "model '/bert': the key must have"),
         ({"model": "bert", "weights": 0}, "size 0: must be above 0"),
+        ({"model": "bert", "weights": 2**50}, "must be above 0 and at most 512Ti"),
         ({"model": "b", "weights": GIB, "own_weights": True}, "above the .* of its own weights"),
     ],
     ids=[
@@ -208,6 +211,7 @@ def test_an_inventory_that_is_none_is_refused(text, problem):
         "a number for a model",
         "a key that is none",
         "no weights",
+        "weights that no GPU has",
         "weights that leave nothing",
     ],
 )

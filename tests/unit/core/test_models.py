@@ -37,6 +37,9 @@ def test_an_announced_model_is_read(text, wanted):
         pytest.param("bert=", "the size after bert= must be an amount of memory", id="no size"),
         pytest.param("bert=0", "the size after bert= must be an amount", id="no weights"),
         pytest.param("bert=9Ei", "must be an amount of memory below 8Ei", id="far too much"),
+        pytest.param(
+            "bert=1Pi", "size .*: must be above 0 and at most 512Ti", id="more than a GPU"
+        ),
         pytest.param("bert=1Gi=2", "must be an amount of memory", id="two sizes"),
     ],
 )

@@ -90,22 +90,22 @@ class ModelStore:
     def get(self, key: str, *, digest: str | None = None) -> Weights | None:
         """Return the weights kept as `key`, or None where there are none, or others than `digest`.
 
-        `digest` is the SHA-256 of the safetensors content, in hexadecimal. Raises ValueError for
-        what is no digest, StoreAwayError, RefusedError with the store's reason, GpuError.
+        `digest` is the SHA-256 of the safetensors content, in hexadecimal. Raises StoreAwayError,
+        RefusedError with the store's reason, GpuError and UnusableError.
         """
-        request = Request(Op.GET, checked_key(key), raw_digest(digest), tier=self._tier)
+        request = Request(Op.GET, checked_key(key), raw_digest(key, digest), tier=self._tier)
         return self._use(lambda connection: self._get(connection, request))
 
     def get_or_load(self, key: str, loader: Loader, *, digest: str | None = None) -> Weights:
         """Return the weights kept as `key`; where there are none, load them and share them.
 
-        `loader` is a .safetensors file, or a callable that returns one's path, or arrays by name.
+        `loader` is a .safetensors file, or arrays by name, or a callable that returns either.
         One client loads while others wait. Where the store is away, full or fails, returns the
         loader's own tensors (`is_shared` is False) and warns once. What the loader raises passes;
         RefusedError where `digest` is not what was loaded, or `key` is none.
         """
-        load = Load(checked_key(key), loader, raw_digest(digest))
-        request = Request(Op.GET, key, raw_digest(digest), Ask.LOAD, self._tier)
+        load = Load(checked_key(key), loader, raw_digest(key, digest))
+        request = Request(Op.GET, key, raw_digest(key, digest), Ask.LOAD, self._tier)
         try:
             with client_progress.bar(key) as report:
                 try:
@@ -131,9 +131,9 @@ class ModelStore:
         `pin` keeps them when memory is wanted and nobody uses them. Raises StoreAwayError,
         RefusedError, SafetensorsError, OSError of the file.
         """
-        load = Load(checked_key(key), lambda: tensors, raw_digest(digest))
+        load = Load(checked_key(key), tensors, raw_digest(key, digest))
         flags = Ask.PIN if pin else Ask.NONE
-        request = Request(Op.STORE, key, raw_digest(digest), flags, self._tier)
+        request = Request(Op.STORE, key, raw_digest(key, digest), flags, self._tier)
         try:
             with client_progress.bar(key) as report:
                 return self._use(lambda each: self._store(each, request, load, report))

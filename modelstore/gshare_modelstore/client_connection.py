@@ -15,22 +15,24 @@ import dataclasses
 import itertools
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from . import protocol
+from . import client_socket, protocol
 from .client_progress import Report
-from .client_socket import SILENCE_S, connected, set_timeouts
+from .client_socket import SILENCE_S
 from .errors import StoreAwayError, StoreDiedError
 from .protocol import Op, Reply, Request, Status
 
 SLOWEST_STORE_BYTES_PER_S: Final = 50e6
 """The store answers STORE once it has hashed and copied the content: at least so fast."""
 
-_MOST_DESCRIPTORS: Final = 4
 _SERIALS: Final = 2**32
+_SERIAL_OF_REPLY: Final = struct.Struct("=24xI")
+"""Of a reply that may be nobody's: read before all of it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Connection:
         self.lock = threading.Lock()
         self.is_broken = False
         self._pid = os.getpid()
-        self._socket = connected(path, patience_s)
+        self._socket = client_socket.connected(path, patience_s)
+        self._silence_s = SILENCE_S
         self._serials = itertools.count(1)
         self._held: collections.Counter[Name] = collections.Counter()
         self._returned: collections.deque[Name] = collections.deque()
@@ -149,11 +152,15 @@ class Connection:
         """Yield the answers to a request. Whoever stops listening has heard the final one."""
         self._settle()
         serial, packet = self._packed(request)
-        set_timeouts(self._socket, silence_s)
+        if silence_s != self._silence_s:
+            client_socket.set_timeouts(self._socket, silence_s)
+            self._silence_s = silence_s
         self._interrupted = request.key
         self._send(packet, descriptor, silence_s)
         while True:
-            answer = self._receive(silence_s)
+            answer = self._receive(silence_s, serial)
+            if answer is None:
+                continue
             if answer.reply.serial != serial:
                 self._pass_over(answer)
                 continue
@@ -190,7 +197,8 @@ class Connection:
                 answer = self._received(socket.MSG_DONTWAIT)
             except (OSError, StoreAwayError):
                 return
-            self._pass_over(answer)
+            if answer is not None:
+                self._pass_over(answer)
 
     def _pass_over(self, answer: Answer) -> None:
         """Take an answer that nobody awaits; a reference that it grants goes back."""
@@ -205,35 +213,33 @@ class Connection:
         return serial, protocol.pack_request(dataclasses.replace(request, serial=serial))
 
     def _send(self, packet: bytes, descriptor: int | None, silence_s: float) -> None:
-        descriptors = [] if descriptor is None else [descriptor]
         try:
-            socket.send_fds(self._socket, [packet], descriptors, socket.MSG_NOSIGNAL)
+            client_socket.send(self._socket, packet, descriptor)
         except BlockingIOError as error:
             raise self._silent(silence_s) from error
         except OSError as error:
             raise self._ended(error) from error
 
-    def _receive(self, silence_s: float) -> Answer:
+    def _receive(self, silence_s: float, serial: int) -> Answer | None:
         try:
-            return self._received(0)
+            return self._received(0, serial)
         except BlockingIOError as error:
             raise self._silent(silence_s) from error
         except OSError as error:
             raise self._ended(error) from error
 
-    def _received(self, flags: int) -> Answer:
-        packet, descriptors, _flags, _address = socket.recv_fds(
-            self._socket,
-            protocol.REPLY.size + 1,
-            _MOST_DESCRIPTORS,
-            flags | socket.MSG_CMSG_CLOEXEC,
-        )
+    def _received(self, flags: int, serial: int | None = None) -> Answer | None:
+        """Return an answer, or None where it is not that of `serial` and grants nothing."""
+        packet, descriptors = client_socket.receive(self._socket, protocol.REPLY.size + 1, flags)
         if not packet:
             raise self._ended(None)
+        is_bare = not descriptors and len(packet) == protocol.REPLY.size
+        if is_bare and _SERIAL_OF_REPLY.unpack_from(packet)[0] != serial:
+            return None
         try:
-            return Answer(protocol.unpack_reply(packet), tuple(descriptors))
+            return Answer(protocol.unpack_reply(packet), descriptors)
         except protocol.ProtocolError as error:
-            Answer(Reply(Status.ERROR), tuple(descriptors)).close()
+            Answer(Reply(Status.ERROR), descriptors).close()
             self.close()
             raise StoreAwayError(
                 self.path, f"is no model store of this version: {error}"

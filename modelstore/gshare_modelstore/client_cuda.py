@@ -1,7 +1,7 @@
 """The CUDA driver calls that the client makes, through cuda-bindings, loaded at the first of them.
 
-A map of the store's memory lives in the context that was current when it was made; where there
-was none, in the device's primary context, which is then held as long as the map.
+A map of the store's memory is made in the context that is current; where there is none, in the
+device's primary context, which is current from then on.
 """
 
 import contextlib
@@ -54,17 +54,24 @@ def ordinal_of(gpu_uuid: str, wanted: int | None) -> int:
 
     GpuError where it is none, or another than `wanted`.
     """
-    cuda = driver()
-    seen = {}
-    for ordinal in range(_call(cuda.cuDeviceGetCount)):
-        raw = _call(cuda.cuDeviceGetUuid, _call(cuda.cuDeviceGet, ordinal))
-        seen[f"GPU-{uuid.UUID(bytes=bytes(raw.bytes)[:16])}"] = ordinal
+    seen = _ordinals()
     found = seen.get(gpu_uuid)
     if found is None:
         raise GpuError(gpu_uuid, f"the store's GPU is not among this process's: {', '.join(seen)}")
     if wanted is not None and wanted != found:
         raise GpuError(gpu_uuid, f"the store's GPU is cuda:{found}, not cuda:{wanted}")
     return found
+
+
+@functools.cache
+def _ordinals() -> dict[str, int]:
+    """Return the devices by their GPUs' UUIDs: they stay as they are while the process lives."""
+    cuda = driver()
+    seen = {}
+    for ordinal in range(_call(cuda.cuDeviceGetCount)):
+        raw = _call(cuda.cuDeviceGetUuid, _call(cuda.cuDeviceGet, ordinal))
+        seen[f"GPU-{uuid.UUID(bytes=bytes(raw.bytes)[:16])}"] = ordinal
+    return seen
 
 
 def import_vmm(descriptor: int, size_bytes: int, ordinal: int) -> DeviceMemory:
@@ -138,7 +145,7 @@ class _Undo:
     """In a context of a device: undoes what was done so far, unless the memory of it is kept."""
 
     def __init__(self, ordinal: int) -> None:
-        self._context, self._retained = _context_on(ordinal)
+        self._context = _context_on(ordinal)
         self._undone = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -150,8 +157,6 @@ class _Undo:
         """Undo what nobody kept, and leave the context."""
         self._undone.close()
         driver().cuCtxPopCurrent()
-        if self._retained is not None:
-            driver().cuDevicePrimaryCtxRelease(self._retained)
 
     def callback(self, function: Callable[..., object], *arguments: object) -> None:
         """Call this to undo, last first."""
@@ -159,14 +164,13 @@ class _Undo:
 
     def keep(self, memory: DeviceMemory) -> DeviceMemory:
         """Leave everything to the end of `memory`."""
-        retained, self._retained = self._retained, None
-        arguments = (os.getpid(), self._context, self._undone.pop_all(), retained)
+        arguments = (os.getpid(), self._context, self._undone.pop_all())
         finalizer = weakref.finalize(memory, _end, *arguments)
         finalizer.atexit = False  # the driver gives everything back when the process ends
         return memory
 
 
-def _end(pid: int, context: object, undone: contextlib.ExitStack, retained: object) -> None:
+def _end(pid: int, context: object, undone: contextlib.ExitStack) -> None:
     """Give memory back, once no GPU work that may read it is left.
 
     In a fork, whose copy of the object this is, CUDA does not work and nothing is given back.
@@ -180,18 +184,29 @@ def _end(pid: int, context: object, undone: contextlib.ExitStack, retained: obje
     undone.close()
     if is_current:
         cuda.cuCtxPopCurrent()
-    if retained is not None:
-        cuda.cuDevicePrimaryCtxRelease(retained)
 
 
-def _context_on(ordinal: int) -> tuple[object, object | None]:
-    """Return a context of the device, and the device where that is its primary one, retained."""
+def _context_on(ordinal: int) -> object:
+    """Return a context of the device: the thread's own, else the primary one.
+
+    A thread that has none has that one from now on, as after any call of CUDA's runtime.
+    """
     cuda = driver()
     context = _call(cuda.cuCtxGetCurrent)
-    if int(context) and int(_call(cuda.cuCtxGetDevice)) == ordinal:
-        return context, None
-    device = _call(cuda.cuDeviceGet, ordinal)
-    return _call(cuda.cuDevicePrimaryCtxRetain, device), device
+    if not int(context):
+        context = _primary(os.getpid(), ordinal)
+        _call(cuda.cuCtxSetCurrent, context)
+        return context
+    if int(_call(cuda.cuCtxGetDevice)) == ordinal:
+        return context
+    return _primary(os.getpid(), ordinal)
+
+
+@functools.cache
+def _primary(_pid: int, ordinal: int) -> object:
+    """Return the device's primary context, held until the process ends, as the runtime holds it."""
+    cuda = driver()
+    return _call(cuda.cuDevicePrimaryCtxRetain, _call(cuda.cuDeviceGet, ordinal))
 
 
 @contextlib.contextmanager

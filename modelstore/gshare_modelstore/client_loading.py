@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 FilePath: TypeAlias = str | os.PathLike[str]
-Loader: TypeAlias = FilePath | Callable[[], Mapping[str, object] | FilePath]
+Loaded: TypeAlias = Mapping[str, object] | FilePath
+"""Arrays by name, or a .safetensors file."""
+Loader: TypeAlias = Loaded | Callable[[], Loaded]
 
 HEARTBEAT_S: Final = 5.0
 """How often a client that loads says that it lives; those who wait for it give up after a minute

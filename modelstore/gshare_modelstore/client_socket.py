@@ -1,5 +1,6 @@
-"""Connects to the store's socket, however long its path is and however busy the server."""
+"""The store's socket: connects to it, sends and receives packets with descriptors beside them."""
 
+import array
 import contextlib
 import os
 import socket
@@ -16,6 +17,7 @@ SILENCE_S: Final = 60.0
 """How long the store may say nothing, not even of another's load, before it counts as away."""
 
 _RETRY_S: Final = 0.02
+_MOST_DESCRIPTORS: Final = 4
 _LONGEST_PATH: Final = 107
 """Of a unix socket's address, in bytes; a longer path is reached through its folder."""
 
@@ -75,3 +77,30 @@ def set_timeouts(connection: socket.socket, seconds: float) -> None:
     value = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def send(connection: socket.socket, packet: bytes, descriptor: int | None) -> None:
+    """Send a packet, and a descriptor beside it. OSError; BlockingIOError after the time-out."""
+    beside = []
+    if descriptor is not None:
+        rights = array.array("i", [descriptor])
+        beside.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, rights))
+    connection.sendmsg([packet], beside, socket.MSG_NOSIGNAL)
+
+
+def receive(
+    connection: socket.socket, most_bytes: int, flags: int
+) -> tuple[bytes, tuple[int, ...]]:
+    """Return a packet and the descriptors beside it; nothing at the connection's end.
+
+    OSError; BlockingIOError after the time-out. Not `socket.recv_fds`: Python 3.11's drops flags.
+    """
+    room = socket.CMSG_LEN(_MOST_DESCRIPTORS * array.array("i").itemsize)
+    packet, beside, _flags, _address = connection.recvmsg(
+        most_bytes, room, flags | socket.MSG_CMSG_CLOEXEC
+    )
+    received = array.array("i")
+    for level, kind, content in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            received.frombytes(content[: len(content) // received.itemsize * received.itemsize])
+    return packet, tuple(received)

@@ -64,14 +64,18 @@ def checked_key(key: str) -> str:
     return key
 
 
-def raw_digest(digest: str | None) -> bytes | None:
-    """Return the bytes of a digest in hexadecimal; ValueError where it is no SHA-256."""
+def raw_digest(key: str, digest: str | None) -> bytes | None:
+    """Return the bytes of a digest in hexadecimal; RefusedError where it is no SHA-256.
+
+    All zeros are none either: on the wire they stand for no digest.
+    """
     if digest is None:
         return None
     try:
         raw = bytes.fromhex(digest.removeprefix("sha256:"))
     except ValueError:
         raw = b""
-    if len(raw) != protocol.DIGEST_BYTES:
-        raise ValueError(f"digest {digest!r}: must be the 64 hexadecimal digits of a SHA-256")
+    if len(raw) != protocol.DIGEST_BYTES or not any(raw):
+        text = f"digest {digest[:80]!r}: must be the 64 hexadecimal digits of a SHA-256"
+        raise RefusedError(key, Status.INVALID.name, text)
     return raw

@@ -50,6 +50,21 @@ class Offer:
     resident: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Bytes of the models that its GPUs' stores keep, by GPU and name."""
 
+    @property
+    def capacity(self) -> "Offer":
+        """Return it without what is in use of it."""
+        return replace(self, standings={}, resident={})
+
+    def relieves(self, before: "Offer | None") -> bool:
+        """Tell whether pods that are there may take less than they did: of terms, or of weights."""
+        if before is None:
+            return False
+        return before.standings != self.standings or any(
+            size > self.resident.get(uuid, {}).get(name, 0)
+            for uuid, models in before.resident.items()
+            for name, size in models.items()
+        )
+
 
 def asks(pod: Pod) -> bool:
     """Tell whether `pod` names one of our resources."""

@@ -213,7 +213,12 @@ class Ledger:
         node = self._nodes[reservation.node]
         book = node.book(reservation.placement.gpu_uuid)
         is_free = book is not None and book.is_open and not book.problems()
-        return is_free and min(node.units_free()) >= 0
+        has_lost_store = (
+            book is not None
+            and book.gpu.store_bytes is None
+            and reservation.placement.shared is not None
+        )
+        return is_free and not has_lost_store and min(node.units_free()) >= 0
 
     # Views.
 

@@ -24,9 +24,9 @@ from gshare.models import ModelShare
 
 from .state import is_locked, write_atomically
 
-# A question without a key: gshare_store_request of store_wire.h with its op LIST. A store that
-# answers it lives and is not stuck.
-_QUESTION: Final = struct.Struct("=6IQQ32s208s").pack(0x4C444F4D, 1, 8, 0, 0, 0, 0, 0, b"", b"")
+# A question that changes nothing and has one packet for an answer: gshare_store_request of
+# store_wire.h with its op RELEASE, of a key that we have no reference on.
+_QUESTION: Final = struct.pack("=6IQQ32s208s", 0x4C444F4D, 1, 5, 0, 0, 0, 0, 0, b"", b"alive")
 _REPLY_BYTES: Final = 1 << 10
 
 CONTEXT_BYTES: Final = 300 * 2**20

@@ -71,7 +71,8 @@ class Weights:
         charged, resident = self._of(model)
         counts = resident if model.size_bytes is None else granules
         shared = np.maximum(counts - charged, 0) + np.where(self._has_models, 0, self._store)
-        return own + np.where(has_store, shared, size)
+        asked: _Ints = own + np.where(has_store, shared, size)
+        return asked
 
     def _own(self, request: Request, beside: _Ints | int) -> _Ints | int:
         """Return a pod's own memory: what it says, or its share of what is left `beside` it."""

@@ -19,12 +19,10 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from . import (
-    client_connection,
     client_cuda,
     client_loading,
     client_places,
     client_progress,
-    client_socket,
 )
 from .client_connection import Answer, Connection
 from .client_loading import FilePath, Load, Loader
@@ -57,6 +55,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
+SILENCE_S: Final = 60.0
 _FALLS_BACK: Final = (StoreAwayError, RefusedError, GpuError, UnusableError)
 _FAULTS_OF_CALLERS: Final = (Status.INVALID.name,)
 """Refusals that loading privately would only hide: no such key, a wrong digest."""
@@ -67,25 +66,32 @@ T = TypeVar("T")
 class ModelStore:
     """A client of the store; may be used from any thread, and after a fork."""
 
-    def __init__(self, place: client_places.Place, device: int | str | None) -> None:
+    def __init__(
+        self, place: client_places.Place, device: int | str | None, silence_s: float
+    ) -> None:
         """Use `connect`."""
         self._device, self._tier = target_of(device)
-        self._connections = Connections(place.path, place.patience_s)
+        self._connections = Connections(place.path, place.patience_s, silence_s)
         self._mappings = Mappings()
         self._warned: set[str] = set()
 
     @classmethod
     def connect(
-        cls, path: str | os.PathLike[str] | None = None, *, device: int | str | None = None
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        device: int | str | None = None,
+        silence_s: float = SILENCE_S,
     ) -> "ModelStore":
         """Return a client of the store that serves `path`; connects at the first call.
 
         `path` is by default $GSHARE_STORE_SOCKET, else the socket of the container's lease.
         `device` says where tensors shall be: "cpu", "cuda" (the calling thread's device), or a
         CUDA device's ordinal; ValueError for anything else. By default they are where the store
-        keeps them, and private ones where their loader put them.
+        keeps them, and private ones where their loader put them. A store that says nothing for
+        `silence_s` seconds, not even that another client still loads, counts as away.
         """
-        return cls(client_places.locate(path, os.environ), device)
+        return cls(client_places.locate(path, os.environ), device, silence_s)
 
     def get(self, key: str, *, digest: str | None = None) -> Weights | None:
         """Return the weights kept as `key`, or None where there are none, or others than `digest`.
@@ -203,7 +209,8 @@ class ModelStore:
             return self._ready(connection, request, answer)
         answer.close()
         store = Request(Op.STORE, request.key, request.digest, tier=self._tier)
-        return self._ready(connection, request, _hand_over(connection, store, load, report))
+        answer = client_loading.hand_over(connection, store, load, report)
+        return self._ready(connection, request, answer)
 
     def _store(
         self,
@@ -212,7 +219,7 @@ class ModelStore:
         load: Load,
         report: client_progress.Report,
     ) -> str:
-        answer = _hand_over(connection, request, load, report)
+        answer = client_loading.hand_over(connection, request, load, report)
         _check(request, answer)
         answer.close()
         digest = answer.reply.digest
@@ -256,37 +263,6 @@ class ModelStore:
         if reason not in self._warned:
             self._warned.add(reason)
             warnings.warn(f"{reason}; {key!r} is loaded {how}", RuntimeWarning, stacklevel=3)
-
-
-def _hand_over(
-    connection: Connection, request: Request, load: Load, report: client_progress.Report
-) -> Answer:
-    """Load, and give the content to the store; whoever waits hears how far it is."""
-    try:
-        with client_loading.told(connection, request.key, report) as tell:
-            content = load.content(tell)
-        seconds = content.size_bytes / client_connection.SLOWEST_STORE_BYTES_PER_S
-        request = _of_bytes(request, content.size_bytes)
-        answer = connection.ask(
-            request,
-            content.descriptor,
-            silence_s=client_socket.SILENCE_S + seconds,
-        )
-    except BaseException:
-        connection.tell(Request(Op.ABANDON, request.key))
-        raise
-    return answer
-
-
-def _of_bytes(request: Request, size_bytes: int) -> Request:
-    return Request(
-        request.op,
-        request.key,
-        request.digest,
-        request.flags,
-        request.tier,
-        content_bytes=size_bytes,
-    )
 
 
 def _check(request: Request, answer: Answer) -> None:

@@ -23,12 +23,8 @@ from typing import Final, TypeAlias
 
 from . import client_socket, protocol
 from .client_progress import Report
-from .client_socket import SILENCE_S
 from .errors import StoreAwayError, StoreDiedError
 from .protocol import Op, Reply, Request, Status
-
-SLOWEST_STORE_BYTES_PER_S: Final = 50e6
-"""The store answers STORE once it has hashed and copied the content: at least so fast."""
 
 _SERIALS: Final = 2**32
 _SERIAL_OF_REPLY: Final = struct.Struct("=24xI")
@@ -55,14 +51,17 @@ Name: TypeAlias = tuple[str, bytes | None]
 class Connection:
     """A connection; who uses it holds `lock`, except to give references back."""
 
-    def __init__(self, path: str, patience_s: float) -> None:
-        """Connect, for up to `patience_s` while nobody serves; StoreAwayError where nobody does."""
+    def __init__(self, path: str, patience_s: float, silence_s: float) -> None:
+        """Connect, for up to `patience_s` while nobody serves; StoreAwayError where nobody does.
+
+        A store that says nothing for `silence_s`, not even of another's load, counts as away.
+        """
         self.path = path
         self.lock = threading.Lock()
         self.is_broken = False
         self._pid = os.getpid()
-        self._socket = client_socket.connected(path, patience_s)
-        self._silence_s = SILENCE_S
+        self._socket = client_socket.connected(path, patience_s, silence_s)
+        self._usual_silence_s = self._silence_s = silence_s
         self._serials = itertools.count(1)
         self._held: collections.Counter[Name] = collections.Counter()
         self._returned: collections.deque[Name] = collections.deque()
@@ -74,13 +73,14 @@ class Connection:
         request: Request,
         descriptor: int | None = None,
         report: Report | None = None,
-        silence_s: float = SILENCE_S,
+        more_silence_s: float = 0.0,
     ) -> Answer:
         """Return the answer to a request; `report` hears of another's load meanwhile.
 
+        The store may be silent for `more_silence_s` longer than usual.
         StoreDiedError where the store ends, StoreAwayError where it falls silent.
         """
-        for answer in self._answers(request, descriptor, silence_s):
+        for answer in self._answers(request, descriptor, more_silence_s):
             if answer.reply.is_final:
                 if answer.reply.status is Status.READY:
                     self._held[request.key, answer.reply.digest] += 1
@@ -92,7 +92,7 @@ class Connection:
     def entries(self) -> tuple[Reply, ...]:
         """Return the store's list."""
         found = []
-        for answer in self._answers(Request(Op.LIST), None, SILENCE_S):
+        for answer in self._answers(Request(Op.LIST)):
             answer.close()
             if answer.reply.status is not Status.READY:
                 break
@@ -147,18 +147,16 @@ class Connection:
         self._socket.close()
 
     def _answers(
-        self, request: Request, descriptor: int | None, silence_s: float
+        self, request: Request, descriptor: int | None = None, more_silence_s: float = 0.0
     ) -> Iterator[Answer]:
         """Yield the answers to a request. Whoever stops listening has heard the final one."""
         self._settle()
         serial, packet = self._packed(request)
-        if silence_s != self._silence_s:
-            client_socket.set_timeouts(self._socket, silence_s)
-            self._silence_s = silence_s
+        self._allow_silence(self._usual_silence_s + more_silence_s)
         self._interrupted = request.key
-        self._send(packet, descriptor, silence_s)
+        self._send(packet, descriptor)
         while True:
-            answer = self._receive(silence_s, serial)
+            answer = self._receive(serial)
             if answer is None:
                 continue
             if answer.reply.serial != serial:
@@ -212,19 +210,19 @@ class Connection:
         serial = next(self._serials) % _SERIALS
         return serial, protocol.pack_request(dataclasses.replace(request, serial=serial))
 
-    def _send(self, packet: bytes, descriptor: int | None, silence_s: float) -> None:
+    def _send(self, packet: bytes, descriptor: int | None) -> None:
         try:
             client_socket.send(self._socket, packet, descriptor)
         except BlockingIOError as error:
-            raise self._silent(silence_s) from error
+            raise self._silent() from error
         except OSError as error:
             raise self._ended(error) from error
 
-    def _receive(self, silence_s: float, serial: int) -> Answer | None:
+    def _receive(self, serial: int) -> Answer | None:
         try:
             return self._received(0, serial)
         except BlockingIOError as error:
-            raise self._silent(silence_s) from error
+            raise self._silent() from error
         except OSError as error:
             raise self._ended(error) from error
 
@@ -245,9 +243,14 @@ class Connection:
                 self.path, f"is no model store of this version: {error}"
             ) from error
 
-    def _silent(self, silence_s: float) -> StoreAwayError:
+    def _allow_silence(self, silence_s: float) -> None:
+        if silence_s != self._silence_s:
+            client_socket.set_timeouts(self._socket, silence_s)
+            self._silence_s = silence_s
+
+    def _silent(self) -> StoreAwayError:
         self.close()
-        return StoreAwayError(self.path, f"no answer for {silence_s:.0f} s")
+        return StoreAwayError(self.path, f"no answer for {self._silence_s:g} s")
 
     def _ended(self, error: OSError | None) -> StoreDiedError:
         self.close()

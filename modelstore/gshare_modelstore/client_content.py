@@ -102,14 +102,11 @@ def _made(size: int) -> Iterator[Content]:
 def _spans(content: Content) -> tuple[TensorSpan, ...]:
     if content.size_bytes == 0:
         raise SafetensorsError("0 bytes: too short for the length of a header")
-    with mmap.mmap(
+    # Closed with the last view of it, which an error's traceback may hold.
+    raw = mmap.mmap(
         content.descriptor, content.size_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ
-    ) as raw:
-        view = memoryview(raw)
-        try:
-            return safetensors.parse_header(view)
-        finally:
-            view.release()
+    )
+    return safetensors.parse_header(memoryview(raw))
 
 
 def _copy(source: int, target: int, size: int, report: Report) -> None:

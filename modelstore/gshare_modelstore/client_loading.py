@@ -1,6 +1,7 @@
 """Loads a model: calls the loader once, and makes of what it returns content or private weights."""
 
 import contextlib
+import dataclasses
 import hmac
 import os
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 
 from . import client_arrays, client_content, client_cuda, safetensors
 from .client_arrays import Array
-from .client_connection import Connection
+from .client_connection import Answer, Connection
 from .client_content import Content
 from .client_memory import HostMemory
 from .client_progress import Report
@@ -34,6 +35,8 @@ Loader: TypeAlias = Loaded | Callable[[], Loaded]
 HEARTBEAT_S: Final = 5.0
 """How often a client that loads says that it lives; those who wait for it give up after a minute
 of silence."""
+SLOWEST_STORE_BYTES_PER_S: Final = 50e6
+"""The store answers STORE once it has hashed and copied the content: at least so fast."""
 _REPORT_S: Final = 0.1
 
 
@@ -105,6 +108,22 @@ class Load:
         if not isinstance(place, int):
             return {s.name: Tensor(memory, s.offset, s.dtype, s.shape) for s in content.spans}
         return _uploaded(content, memory, place)
+
+
+def hand_over(connection: Connection, request: Request, load: Load, report: Report) -> Answer:
+    """Load, and give the content to the store by `request`; whoever waits hears how far it is."""
+    try:
+        with told(connection, request.key, report) as tell:
+            content = load.content(tell)
+        size = content.size_bytes
+        return connection.ask(
+            dataclasses.replace(request, content_bytes=size),
+            content.descriptor,
+            more_silence_s=size / SLOWEST_STORE_BYTES_PER_S,
+        )
+    except BaseException:
+        connection.tell(Request(Op.ABANDON, request.key))
+        raise
 
 
 def _lies(array: Array, place: int | str | None) -> bool:

@@ -16,9 +16,10 @@ class Connections:
     them the store keeps the references of maps that the fork inherited, too.
     """
 
-    def __init__(self, path: str | None, patience_s: float) -> None:
+    def __init__(self, path: str | None, patience_s: float, silence_s: float) -> None:
         self.path = path
         self._first_patience_s = patience_s
+        self._silence_s = silence_s
         self._inherited: list[Connection] = []
         self._connections: list[Connection] = []
         self._begin()
@@ -61,7 +62,7 @@ class Connections:
         if self.path is None:
             raise StoreAwayError(None, "GSHARE_STORE_SOCKET and GSHARE_LEASE_DIR are not set")
         patience_s, self._first_patience_s = max(patience_s, self._first_patience_s), 0.0
-        connection = Connection(self.path, patience_s)
+        connection = Connection(self.path, patience_s, self._silence_s)
         connection.lock.acquire()
         with self._lock:
             self._connections.append(connection)

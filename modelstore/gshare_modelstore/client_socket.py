@@ -13,16 +13,13 @@ from typing import Final
 from .client_places import RESTARTING_S
 from .errors import StoreAwayError
 
-SILENCE_S: Final = 60.0
-"""How long the store may say nothing, not even of another's load, before it counts as away."""
-
 _RETRY_S: Final = 0.02
 _MOST_DESCRIPTORS: Final = 4
 _LONGEST_PATH: Final = 107
 """Of a unix socket's address, in bytes; a longer path is reached through its folder."""
 
 
-def connected(path: str, patience_s: float) -> socket.socket:
+def connected(path: str, patience_s: float, silence_s: float) -> socket.socket:
     """Return a socket that is connected to `path`; StoreAwayError after `patience_s` of trying.
 
     A socket that nobody serves is one of a store that died: its node starts another.
@@ -30,7 +27,7 @@ def connected(path: str, patience_s: float) -> socket.socket:
     began = time.monotonic()
     while True:
         try:
-            return _connect(path)
+            return _connect(path, silence_s)
         except FileNotFoundError as error:
             if time.monotonic() - began >= patience_s:
                 raise StoreAwayError(path, "no such socket") from error
@@ -42,10 +39,10 @@ def connected(path: str, patience_s: float) -> socket.socket:
         time.sleep(_RETRY_S)
 
 
-def _connect(path: str) -> socket.socket:
+def _connect(path: str, silence_s: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        set_timeouts(connection, SILENCE_S)
+        set_timeouts(connection, silence_s)
         with _address(path) as address:
             connection.connect(address)
     except BaseException:

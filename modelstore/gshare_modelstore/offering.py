@@ -3,6 +3,8 @@
 Every function returns what to do now, in order.
 """
 
+from typing import Final
+
 from gshare import units
 
 from . import protocol, room, serving
@@ -12,6 +14,10 @@ from .instructions import ContentId, Copy, Discard, Instruction, Keep, Verify
 from .protocol import Ask, Status, Tier
 from .room import Wish
 from .waiting import Waiter
+
+
+MAX_OFFERS: Final = 64
+"""Offers of one namespace that wait to be looked at, whether their clients are still there."""
 
 
 class _FullError(Exception):
@@ -71,6 +77,11 @@ def _objection(books: Books, waiter: Waiter) -> tuple[Status, str]:
         return Status.DENIED, serving.denied_text(books, waiter)
     if any(each.waiter.client == waiter.client for each in books.offers.values()):
         return Status.ERROR, f"model {model.text}: one STORE at a time on one connection"
+    if _offers_of(books, books.clients[waiter.client].namespace) >= MAX_OFFERS:
+        return (
+            Status.ERROR,
+            f"model {model.text}: {MAX_OFFERS} offers of the namespace wait already",
+        )
     if request.tier is Tier.DEVICE and not books.has_device:
         return Status.ERROR, serving.NO_GPU
     if books.contents.of(model) is None and books.contents.keys_of(model.scope) >= serving.MAX_KEYS:
@@ -78,11 +89,16 @@ def _objection(books: Books, waiter: Waiter) -> tuple[Status, str]:
     return _size_objection(books, waiter)
 
 
+def _offers_of(books: Books, namespace: str) -> int:
+    return sum(each.stored_by.namespace == namespace for each in books.offers.values())
+
+
 def _size_objection(books: Books, waiter: Waiter) -> tuple[Status, str]:
     """Refuse what no eviction could make room for, before it is read: reading takes long."""
     size, quota = waiter.request.content_bytes, books.terms.quota_bytes
     if quota is not None and size > quota:
-        return Status.FULL, _quota_text(books, waiter, quota)
+        namespace = books.clients[waiter.client].namespace
+        return Status.FULL, _quota_text(books, waiter, namespace)
     tiers = {serving.wanted_tier(books, waiter)}
     if waiter.request.tier is Tier.ANY:
         tiers.add(Tier.HOST)
@@ -182,7 +198,7 @@ def _keep_quota(books: Books, given: Offer, content: Content) -> list[Instructio
     room_bytes = quota - content.content_bytes
     victims = room.quota(books.contents, content.owner, room_bytes)
     if victims is None:
-        raise _FullError(_quota_text(books, given.waiter, quota))
+        raise _FullError(_quota_text(books, given.waiter, content.owner))
     return books.free_all(victims)
 
 
@@ -191,13 +207,12 @@ def no_key_text(key: str) -> str:
     return f"key {key!r}: must be 1-200 of A-Z a-z 0-9 . _ / : @ - and begin with a letter or digit"
 
 
-def _quota_text(books: Books, waiter: Waiter, quota_bytes: int) -> str:
-    namespace = books.clients[waiter.client].namespace
+def _quota_text(books: Books, waiter: Waiter, namespace: str) -> str:
     kept = books.contents.owned_bytes(namespace)
     return (
         f"model {waiter.model.text}: {units.memory_text(waiter.request.content_bytes)} are beyond "
         f"the quota of namespace {namespace}: {units.memory_text(kept)} of "
-        f"{units.memory_text(quota_bytes)} are kept"
+        f"{units.memory_text(books.terms.quota_bytes or 0)} are kept"
     )
 
 

@@ -11,6 +11,7 @@ from tests.support.daemon import eventually
 from tests.support.store_gpu import CONTEXT_BYTES, MIB, said, tell
 
 WEIGHTS_MIB = 64
+ROOM_MIB = WEIGHTS_MIB + 2  # one model and its header
 HOLDS = f"""
 with ModelStore.connect() as store:
     weights = store.get_or_load("model", lambda: tensors({WEIGHTS_MIB}, 7.0))
@@ -56,9 +57,9 @@ def holds(value: float, *, is_shared: bool = True) -> str:
     return f"{is_shared} {value}"
 
 
-def keep(gpu: store_gpu.StoreGpu, key: str = "model", mib: int = WEIGHTS_MIB) -> None:
+def keep(gpu: store_gpu.StoreGpu, key: str = "model", value: float = 7.0) -> None:
     """Have weights kept that nobody uses."""
-    gpu.run("a", f"ModelStore.connect().store({key!r}, tensors({mib}, 7.0))")
+    gpu.run("a", f"ModelStore.connect().store({key!r}, tensors({WEIGHTS_MIB}, {value}))")
 
 
 def test_clients_of_a_killed_store_keep_their_weights_and_the_next_store_loads_anew() -> None:
@@ -138,23 +139,23 @@ def test_clients_killed_at_any_moment_cost_nobody_anything(code: str) -> None:
 
 def test_what_nobody_uses_goes_when_its_memory_is_wanted() -> None:
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(WEIGHTS_MIB, host_mib=WEIGHTS_MIB)
+        gpu.allow(ROOM_MIB, host_mib=0)
         gpu.start()
         keep(gpu)
 
-        keep(gpu, "other")
+        keep(gpu, "other", 9.0)
 
         assert gpu.run("a", KEYS) == "other"
 
 
 def test_a_reader_that_is_killed_no_longer_keeps_its_weights() -> None:
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(WEIGHTS_MIB, host_mib=WEIGHTS_MIB)
+        gpu.allow(ROOM_MIB, host_mib=0)
         gpu.start()
         with gpu.running("b", HOLDS):
             pass
 
-        keep(gpu, "other")
+        keep(gpu, "other", 9.0)
 
         assert gpu.run("a", KEYS) == "other"
 
@@ -170,7 +171,7 @@ def test_where_all_is_in_use_one_more_is_refused_and_loads_for_itself_with_one_w
     say(weights.is_shared, len(told))
     """.replace("\n    ", "\n")
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(WEIGHTS_MIB, host_mib=WEIGHTS_MIB)
+        gpu.allow(ROOM_MIB, host_mib=0)
         gpu.start()
         with gpu.running("a", HOLDS) as user:
             assert gpu.run("b", code).splitlines() == ["True 1", "False 1"]

@@ -28,6 +28,7 @@ def last(weights) -> float:
     tensor = weights["weight"]
     if tensor.__dlpack_device__()[0] != _CUDA:
         return float(np.from_dlpack(tensor)[-1])
+    cuda.cuCtxSetCurrent(cuda.cuDevicePrimaryCtxRetain(0)[1])  # as a server has one
     described = tensor.__cuda_array_interface__
     found = np.zeros(1, np.float32)
     address = described["data"][0] + 4 * (described["shape"][0] - 1)

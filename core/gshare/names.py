@@ -103,6 +103,8 @@ METRIC_FUNCTION_REQUESTS: Final = "gshare_function_requests_total"
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.
 METRIC_LEASE_GPU_SECONDS: Final = "gshare_lease_gpu_seconds_total"
 METRIC_LEASE_MEMORY_BYTES: Final = "gshare_lease_memory_bytes"
+# What it maps of other processes' memory, such as its model store's weights: not in the above.
+METRIC_LEASE_SHARED_BYTES: Final = "gshare_lease_shared_bytes"
 METRIC_LEASE_QUOTA_REQUEST: Final = "gshare_lease_quota_request_ratio"
 METRIC_LEASE_QUOTA_LIMIT: Final = "gshare_lease_quota_limit_ratio"
 METRIC_GPU_CLOCK_SECONDS: Final = "gshare_gpu_clock_seconds_total"

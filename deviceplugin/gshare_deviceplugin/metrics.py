@@ -35,6 +35,7 @@ _TABLE: Final = MappingProxyType(
     {
         names.METRIC_LEASE_GPU_SECONDS: ("GPU time that a lease got.", _LEASE),
         names.METRIC_LEASE_MEMORY_BYTES: ("Device memory that a lease holds.", _LEASE),
+        names.METRIC_LEASE_SHARED_BYTES: ("Memory of others that a lease maps.", _LEASE),
         names.METRIC_LEASE_QUOTA_REQUEST: ("Share of the time that a lease is due.", _LEASE),
         names.METRIC_LEASE_QUOTA_LIMIT: ("Share of the time it may get at most.", _LEASE),
         "gshare_lease_sm_ratio": ("Share of the SMs that a lease may use.", _LEASE),
@@ -170,3 +171,5 @@ def _add_leases(
             got = reading.leases.get(each.lease_id, Delivered())
             _add(families, names.METRIC_LEASE_GPU_SECONDS, labels, got.gpu_ns / _NS)
             _add(families, names.METRIC_LEASE_MEMORY_BYTES, labels, got.memory_bytes)
+            if got.shared_bytes is not None:
+                _add(families, names.METRIC_LEASE_SHARED_BYTES, labels, got.shared_bytes)

@@ -27,8 +27,9 @@ from .errors import StoreAwayError, StoreDiedError
 from .protocol import Op, Reply, Request, Status
 
 _SERIALS: Final = 2**32
-_SERIAL_OF_REPLY: Final = struct.Struct("=24xI")
-"""Of a reply that may be nobody's: read before all of it is."""
+_HEAD_OF_REPLY: Final = struct.Struct("=II16xI")
+"""Magic, version and serial of a reply that may be nobody's: read before all of it is."""
+_OURS: Final = (protocol.MAGIC, protocol.VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +232,10 @@ class Connection:
         packet, descriptors = client_socket.receive(self._socket, protocol.REPLY.size + 1, flags)
         if not packet:
             raise self._ended(None)
-        is_bare = not descriptors and len(packet) == protocol.REPLY.size
-        if is_bare and _SERIAL_OF_REPLY.unpack_from(packet)[0] != serial:
-            return None
+        if not descriptors and len(packet) == protocol.REPLY.size:
+            *head, told = _HEAD_OF_REPLY.unpack_from(packet)
+            if (*head,) == _OURS and told != serial:
+                return None
         try:
             return Answer(protocol.unpack_reply(packet), descriptors)
         except protocol.ProtocolError as error:

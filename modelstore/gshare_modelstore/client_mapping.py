@@ -43,7 +43,7 @@ class Mappings:
             memory, is_new = self._memory(answer, ordinal)
         except BaseException as error:
             connection.give_back(name)
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | ValueError):
                 raise UnusableError(f"model {key!r}: cannot be mapped: {error}") from error
             raise
         finally:

@@ -31,10 +31,13 @@ def of_array(array: npt.NDArray[Any]) -> HostMemory:
 def of_file(descriptor: int, size_bytes: int) -> HostMemory:
     """Map a sealed file of `size_bytes` for reading; the descriptor may be closed then.
 
-    OSError where the kernel refuses. Pages are shared with everybody who maps the file. A private
-    map, since kernels before 6.7 refuse a shared one of a file that is sealed against writing,
-    even for reading; without the right to write both are the same pages.
+    OSError where the kernel refuses, ValueError where the file is not so large. Pages are shared
+    with everybody who maps the file. A private map, since kernels before 6.7 refuse a shared one
+    of a file that is sealed against writing, even for reading; without the right to write both
+    are the same pages.
     """
+    if size_bytes < 1:  # which mmap would take for the whole file
+        raise ValueError(f"{size_bytes} bytes")
     mapping = mmap.mmap(descriptor, size_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     start = np.frombuffer(mapping, np.uint8, 1)
     return HostMemory(mapping, int(start.__array_interface__["data"][0]), is_read_only=True)

@@ -209,6 +209,7 @@ static int contexts(void) {
     EXPECT(cuCtxSetCurrent(primary) == 0 && cuMemAlloc_v2(&address, 70 * MIB) == 0);
     EXPECT(cuMemPoolSetAttribute(FAKE_POOL, 4, &threshold) == 0);
     EXPECT(cuMemAllocAsync(&address, 30 * MIB, NULL) == 0 && held() == CONTEXT + 100 * MIB);
+    EXPECT(cuIpcOpenMemHandle_v2(&address, (CUipcMemHandle){{0}}, 0) == 0);
     fake_stats()->pool_reserved = 0; /* the pool goes with the last context */
     EXPECT(cuDevicePrimaryCtxRelease_v2(0) == 0 && held() == 0);
     return 0;

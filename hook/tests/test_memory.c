@@ -84,6 +84,7 @@ static void memory_goes_with_its_context(void) {
     run("contexts");
 
     CHECK(slot()->memory_bytes == 0);
+    CHECK(slot()->imported_bytes == 0);
 }
 
 int main(int count, char **arguments) {

@@ -85,6 +85,20 @@ CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *address, void *memory,
                     cuExternalMemoryGetMappedBuffer(address, memory, buffer));
 }
 
+static bool ends(uint64_t address, uint64_t entry, void *total) {
+    (void)address;
+    *(uint64_t *)total += entry & ((1ull << BYTES_BITS) - 1);
+    return false;
+}
+
+void gshare_import_end_contexts(void) {
+    uint64_t total = 0;
+    gshare_account_lock();
+    gshare_table_sift(&opened, ends, &total);
+    gshare_account_unlock();
+    gshare_account_give(GSHARE_CHARGE_IMPORT, total);
+}
+
 void gshare_import_forget(void) {
     gshare_table_clear(&opened);
 }

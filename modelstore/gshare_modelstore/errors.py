@@ -22,7 +22,7 @@ class RefusedError(StoreError):
     """The store refused a request: `status` is the answer's name, such as FULL, `text` its why."""
 
     def __init__(self, key: str, status: str, text: str = "") -> None:
-        super().__init__(f"model {key!r}: {text or status.lower()}")
+        super().__init__(text if text.startswith("model ") else f"model {key!r}: {text or status}")
         self.key = key
         self.status = status
         self.text = text

@@ -65,6 +65,24 @@ def test_memory_outlives_its_maker_and_is_charged_to_who_maps_it(way: str, tmp_p
         assert used_mib(node) == 0
 
 
+def test_nvml_tells_who_is_charged(tmp_path: Path) -> None:
+    with (
+        simulated_node() as node,
+        gpu_shell(node, "owner") as owner,
+        gpu_shell(node, "guest") as guest,
+    ):
+        export(owner, tmp_path / "place")
+        mount(guest, tmp_path / "place")
+        pids = owner.process.pid, guest.process.pid
+        both = dict(zip(pids, (CONTEXT_MIB + SIZE_MIB, CONTEXT_MIB), strict=True))
+        assert guest("nvml_mib()") == (2 * CONTEXT_MIB + SIZE_MIB, both)
+
+        owner.kill()
+
+        left = CONTEXT_MIB + SIZE_MIB
+        assert guest("nvml_mib()") == (left, {guest.process.pid: left})
+
+
 RELEASES = {
     "descriptor": "[cuda.cuMemUnmap(address, 4 << 20), cuda.cuMemRelease(made)]",
     "ipc": "cuda.cuMemFree(address)",
@@ -222,7 +240,33 @@ def test_mps_limit_is_not_undercut_by_memory_that_falls_to_a_process(tmp_path: P
         assert guest("values(address)") == [7]
 
 
-def test_processes_that_are_killed_at_any_moment_leave_nothing(tmp_path: Path) -> None:
+MAKERS_LOOPS = {
+    "descriptor": (
+        "[(lambda one: (os.close(ok(cuda.cuMemExportToShareableHandle(one, FD, 0))), "
+        "ok(cuda.cuMemRelease(one))))(make()) for _ in range(10**6)]"
+    ),
+    "ipc": (
+        "[(lambda one: (ipc(one), ok(cuda.cuMemFree(one))))(alloc(4 << 20)) for _ in range(10**6)]"
+    ),
+}
+
+
+@WAYS
+def test_makers_that_are_killed_at_any_moment_leave_nothing(way: str) -> None:
+    dice = random.Random(9)  # noqa: S311 (which moment is hit does not matter)
+    with simulated_node() as node:
+        for turn in range(4):
+            with gpu_shell(node, f"maker-{turn}") as maker:
+                assert maker.process.stdin is not None
+                maker.process.stdin.write(f"_={MAKERS_LOOPS[way]}\n")
+                maker.process.stdin.flush()
+                threading.Event().wait(dice.uniform(0.01, 0.1))
+                assert CONTEXT_MIB <= used_mib(node) <= CONTEXT_MIB + SIZE_MIB
+                maker.kill()
+            assert used_mib(node) == 0
+
+
+def test_guests_that_are_killed_at_any_moment_leave_nothing(tmp_path: Path) -> None:
     """Guests import and let go without end; each is killed somewhere in it, the maker too."""
     dice = random.Random(8)  # noqa: S311 (which moment is hit does not matter)
     loop = (

@@ -13,12 +13,14 @@ import sys
 import threading
 
 import numpy as np
+import pynvml
 from tests.support.simgpu_client import context, cuda, ok
 
 __all__ = [
-    "FUTURE_WRITE", "READ", "READ_WRITE", "access", "alloc", "context", "cuda", "fcntl", "give",
-    "handle", "ipc", "ipc_open", "load", "make", "ok", "os", "peek", "poke", "prepare",
-    "properties", "refusal", "sealed_memfd", "share_map", "take", "used_mib", "values", "view",
+    "FD", "FUTURE_WRITE", "READ", "READ_WRITE", "access", "alloc", "context", "cuda", "fcntl",
+    "give", "handle", "ipc", "ipc_open", "load", "make", "nvml_mib", "ok", "os", "peek", "poke",
+    "prepare", "properties", "refusal", "sealed_memfd", "share_map", "take", "used_mib", "values",
+    "view",
 ]  # fmt: skip
 
 SIZE = 4 << 20
@@ -119,6 +121,15 @@ def used_mib():
     """Return how much of the GPU is in use."""
     free, total = ok(cuda.cuMemGetInfo())
     return (total - free) >> 20
+
+
+def nvml_mib():
+    """Return what NVML says is in use of the first GPU, and by each process."""
+    pynvml.nvmlInit()
+    gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+    processes = pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+    used = pynvml.nvmlDeviceGetMemoryInfo(gpu).used >> 20
+    return used, {each.pid: each.usedGpuMemory >> 20 for each in processes}
 
 
 def give(of, place):

@@ -111,11 +111,10 @@ def gpu_of(pod: workloads.Object) -> str:
 def answer(scene: Scene, pod: str) -> dict[str, Any]:
     """Return what a pod's program got of the store."""
 
-    def found() -> dict[str, Any]:
-        lines = scene.lines(pod)
-        return next(line for line in lines if "found" in line or "list" in line)
+    def found() -> list[dict[str, Any]]:
+        return [line for line in scene.lines(pod) if "found" in line or "list" in line]
 
-    return until(found, f"{pod} has asked its store")
+    return until(found, f"{pod} has asked its store")[0]
 
 
 def resident(cluster: Cluster, pod: workloads.Object) -> dict[str, int]:
@@ -161,7 +160,7 @@ def test_a_set_that_fits_only_with_shared_weights_is_placed(
     elsewhere.create(workloads.deployment("copies", calm(WITH_WEIGHTS), replicas=REPLICAS))
     until(lambda: _running(elsewhere) == FIT_WITHOUT, "as many run as have room")
     waiting = next(pod for pod in elsewhere.pods() if not is_running(pod))
-    note = elsewhere.wait_event(name_of(waiting), "FailedScheduling", "memory")
+    note = elsewhere.wait_event(name_of(waiting), "FailedScheduling", "0/2 nodes are available")
 
     assert {gpu_of(pod) for pod in running} == {one_gpu}
     assert _running(elsewhere) == FIT_WITHOUT, note

@@ -63,7 +63,7 @@ class Catalogue:
         offers = [each.waiter for each in books.offers.values()]
         offered = {each.model for each in offers if each.client == client}
         left = [each for each in books.waiting.loads_of(client) if each not in offered]
-        return [*books.tidy(), *serving.end_loads(books, left)]
+        return self._tidied(serving.end_loads(books, left))
 
     def ask(self, client: int, request: Request) -> list[Instruction]:
         """Take any request but STORE."""
@@ -81,27 +81,27 @@ class Catalogue:
             Op.PIN: self._write,
             Op.LIST: self._list,
         }
-        return answers[request.op](waiter)
+        return self._tidied(answers[request.op](waiter))
 
     def offer(self, client: int, request: Request, ticket: int) -> list[Instruction]:
         """Take a STORE, whose memfd the server holds under `ticket`."""
         self._books.waiting.forget(client)
-        return offering.offer(self._books, self._waiter(client, request), ticket)
+        return self._tidied(offering.offer(self._books, self._waiter(client, request), ticket))
 
     def verified(self, ticket: int, digest: bytes, device_bytes: int) -> list[Instruction]:
         """Take what was offered: whole, of this digest, and so large on a GPU."""
-        return offering.verified(self._books, ticket, digest, device_bytes)
+        return self._tidied(offering.verified(self._books, ticket, digest, device_bytes))
 
     def refused(self, ticket: int, status: Status, text: str) -> list[Instruction]:
         """Turn down what was offered."""
-        return offering.refused(self._books, ticket, status, text)
+        return self._tidied(offering.refused(self._books, ticket, status, text))
 
     def copied(self, content: ContentId) -> list[Instruction]:
         """Serve those who wait for the copy on the GPU."""
         found = self._copying(content)
         found.copies[Tier.DEVICE].is_ready = True
         source = self._books.end_source(content)
-        return [*source, *serving.wake(self._books, found.models, content), *self._books.tidy()]
+        return self._tidied([*source, *serving.wake(self._books, found.models, content)])
 
     def copy_failed(
         self, content: ContentId, text: str, *, out_of_memory: bool
@@ -109,10 +109,10 @@ class Catalogue:
         """Make room and copy again, where memory was short; else say so to those who wait."""
         found = self._copying(content)
         if not out_of_memory:
-            return serving.copy_failed(self._books, found, Status.ERROR, text)
+            return self._tidied(serving.copy_failed(self._books, found, Status.ERROR, text))
         victims = self._next_victim(found)
         if not victims:
-            return serving.copy_failed(self._books, found, Status.FULL, text)
+            return self._tidied(serving.copy_failed(self._books, found, Status.FULL, text))
         again = Copy(content, self._books.sources.get(content))
         return [*self._books.free(victims, Tier.DEVICE), again]
 
@@ -120,6 +120,10 @@ class Catalogue:
         """Follow new terms at once: what no longer fits and nobody uses goes."""
         self._books.terms = terms
         return self._books.tidy()
+
+    def _tidied(self, todo: list[Instruction]) -> list[Instruction]:
+        """Let nothing stay that may not: the end of every event that changes who uses what."""
+        return [*todo, *self._books.tidy()]
 
     def resident(self) -> dict[str, int]:
         """Return the bytes on the GPU by model, as `gshare.io/resident` names models."""
@@ -168,7 +172,7 @@ class Catalogue:
 
     def _release(self, waiter: Waiter) -> list[Instruction]:
         self._books.contents.release(waiter.client, waiter.model, waiter.request.digest)
-        return [*self._books.tidy(), answer(waiter, Status.OK)]
+        return [answer(waiter, Status.OK)]
 
     def _write(self, waiter: Waiter) -> list[Instruction]:
         """Drop or pin a key."""
@@ -183,7 +187,7 @@ class Catalogue:
             woken = serving.wake(books, [model])
         else:
             books.contents.pin(model, is_pinned=Ask.PIN in waiter.request.flags)
-        return [*books.tidy(), *woken, answer(waiter, Status.OK)]
+        return [*woken, answer(waiter, Status.OK)]
 
     def _list(self, waiter: Waiter) -> list[Instruction]:
         books = self._books

@@ -15,7 +15,6 @@ from .protocol import Ask, Status, Tier
 from .room import Wish
 from .waiting import Waiter
 
-
 MAX_OFFERS: Final = 64
 """Offers of one namespace that wait to be looked at, whether their clients are still there."""
 
@@ -71,22 +70,27 @@ def refused(books: Books, ticket: int, status: Status, text: str) -> list[Instru
 def _objection(books: Books, waiter: Waiter) -> tuple[Status, str]:
     """Return why an offer cannot be taken whatever it holds; OK where it can."""
     request, model = waiter.request, waiter.model
+    namespace = books.clients[waiter.client].namespace
     if not protocol.is_key(request.key):
         return Status.INVALID, no_key_text(request.key)
     if not books.terms.may_write(books.clients[waiter.client], model):
         return Status.DENIED, serving.denied_text(books, waiter)
-    if any(each.waiter.client == waiter.client for each in books.offers.values()):
-        return Status.ERROR, f"model {model.text}: one STORE at a time on one connection"
-    if _offers_of(books, books.clients[waiter.client].namespace) >= MAX_OFFERS:
-        return (
-            Status.ERROR,
-            f"model {model.text}: {MAX_OFFERS} offers of the namespace wait already",
-        )
     if request.tier is Tier.DEVICE and not books.has_device:
         return Status.ERROR, serving.NO_GPU
-    if books.contents.of(model) is None and books.contents.keys_of(model.scope) >= serving.MAX_KEYS:
-        return Status.FULL, f"model {model.text}: {serving.MAX_KEYS} keys are there, drop one"
-    return _size_objection(books, waiter)
+    problem = _crowd(books, waiter, namespace)
+    return (Status.ERROR, problem) if problem else _size_objection(books, waiter)
+
+
+def _crowd(books: Books, waiter: Waiter, namespace: str) -> str:
+    """Return what there is too much of; "" where there is not."""
+    model, contents = waiter.model, books.contents
+    if any(each.waiter.client == waiter.client for each in books.offers.values()):
+        return f"model {model.text}: one STORE at a time on one connection"
+    if _offers_of(books, namespace) >= MAX_OFFERS:
+        return f"model {model.text}: {MAX_OFFERS} offers of the namespace wait already"
+    if contents.of(model) is None and contents.keys_of(model.scope) >= serving.MAX_KEYS:
+        return f"model {model.text}: {serving.MAX_KEYS} keys are there; drop one"
+    return ""
 
 
 def _offers_of(books: Books, namespace: str) -> int:
@@ -169,7 +173,7 @@ def _name(books: Books, given: Offer, content: Content) -> list[Instruction]:
     todo: list[Instruction] = []
     if waiter.client in books.clients:
         todo += serving.get(books, as_get(waiter, content.identity.digest))
-    return [*todo, *serving.wake(books, [waiter.model]), *books.tidy()]
+    return [*todo, *serving.wake(books, [waiter.model])]
 
 
 def _turn_away(books: Books, ticket: int, text: str) -> list[Instruction]:

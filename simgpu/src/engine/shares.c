@@ -36,7 +36,7 @@ static int add(struct sim_state *state, uint64_t file, uint64_t bytes, uint32_t 
 }
 
 /* Has somebody who holds it charged; without one it is gone. */
-static void settle(const struct sim_state *state, struct sim_share *share) {
+static void settle(struct sim_state *state, struct sim_share *share) {
     if (share->holds[share->payer])
         return;
     for (uint32_t client = 0; client < state->client_high; client++) {
@@ -46,6 +46,8 @@ static void settle(const struct sim_state *state, struct sim_share *share) {
         return;
     }
     share->file = 0;
+    while (state->share_high > 0 && state->shares[state->share_high - 1].file == 0)
+        state->share_high--;
 }
 
 /* Until both have happened it is charged twice, never less: whoever dies between them is ours. */

@@ -25,14 +25,18 @@ _NO_READ_ONLY: Final = ("CUDA_ERROR_NOT_SUPPORTED", "CUDA_ERROR_INVALID_VALUE")
 
 
 class DeviceMemory:
-    """A range of a device's memory; given back when nobody holds this object any more."""
+    """A range of a device's memory; given back when nobody holds this object any more.
 
-    __slots__ = ("__weakref__", "address", "device", "is_read_only")
+    Then `ended` is called, where somebody added to it.
+    """
+
+    __slots__ = ("__weakref__", "address", "device", "ended", "is_read_only")
 
     def __init__(self, address: int, ordinal: int, *, is_read_only: bool) -> None:
         self.address = address
         self.device = (dlpack.CUDA, ordinal)
         self.is_read_only = is_read_only
+        self.ended: list[Callable[[], None]] = []
 
 
 @functools.cache
@@ -164,13 +168,15 @@ class _Undo:
 
     def keep(self, memory: DeviceMemory) -> DeviceMemory:
         """Leave everything to the end of `memory`."""
-        arguments = (os.getpid(), self._context, self._undone.pop_all())
+        arguments = (os.getpid(), self._context, self._undone.pop_all(), memory.ended)
         finalizer = weakref.finalize(memory, _end, *arguments)
         finalizer.atexit = False  # the driver gives everything back when the process ends
         return memory
 
 
-def _end(pid: int, context: object, undone: contextlib.ExitStack) -> None:
+def _end(
+    pid: int, context: object, undone: contextlib.ExitStack, ended: list[Callable[[], None]]
+) -> None:
     """Give memory back, once no GPU work that may read it is left.
 
     In a fork, whose copy of the object this is, CUDA does not work and nothing is given back.
@@ -184,6 +190,8 @@ def _end(pid: int, context: object, undone: contextlib.ExitStack) -> None:
     undone.close()
     if is_current:
         cuda.cuCtxPopCurrent()
+    for each in ended:
+        each()
 
 
 def _context_on(ordinal: int) -> object:

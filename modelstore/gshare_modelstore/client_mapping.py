@@ -3,7 +3,8 @@
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeAlias
 
 from . import client_cuda, client_memory, index
@@ -49,8 +50,7 @@ class Mappings:
         finally:
             answer.close()
         if is_new:
-            finalizer = weakref.finalize(memory, connection.give_back, name)
-            finalizer.atexit = False  # the connection ends with the process
+            _at_end(memory, partial(connection.give_back, name))
         else:
             connection.give_back(name)  # the map that is there has one
         reply = answer.reply
@@ -72,6 +72,15 @@ class Mappings:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._maps = weakref.WeakValueDictionary()
+
+
+def _at_end(memory: _Map, give_back: Callable[[], None]) -> None:
+    """Call this when a map has gone: on a device not before the driver has it back."""
+    if isinstance(memory, DeviceMemory):
+        memory.ended.append(give_back)
+    else:
+        finalizer = weakref.finalize(memory, give_back)
+        finalizer.atexit = False  # the connection ends with the process
 
 
 def _read_index(answer: Answer) -> bytes:

@@ -59,7 +59,10 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The three rules of the module's first lines. Worth and `first` stay within 0-20,001."""
+    """The three rules of the module's first lines.
+
+    Worth stays within 0-10,000, that of `affinity` and `first` within 0-20,001.
+    """
 
     worth: Callable[[Traits], "Column"]
     first: Callable[[Traits], "Column"] | None

@@ -100,7 +100,7 @@ def _choices(ledger, name, request, preference):
         return RefusalKind.UNITS
     obstacles = [_obstacle(each, request) for each in books]
     direct, stuck = _direct_and_stuck(book, books, obstacles, request, preference)
-    worth = [_worth(book, each, preference) for each in books]
+    worth = [_worth(book, each, preference, request) for each in books]
     least = worth[direct[0]] if direct else -1
     stuck = [plane for plane in stuck if worth[plane] > least]
     stuck.sort(key=lambda plane: -worth[plane])
@@ -129,9 +129,9 @@ def _direct_and_stuck(book, books, obstacles, request, preference):
         first = {
             "binpack": 0,
             "spread": each.used_area,
-            "affinity": not _is_resident(book, each, preference),
+            "affinity": not _is_resident(book, each, preference.model),
         }[preference.policy]
-        direct.append((first, side, -_worth(book, each, preference), plane))
+        direct.append((first, side, -_worth(book, each, preference, request), plane))
     return [plane for *_, plane in sorted(direct)], stuck
 
 
@@ -150,11 +150,14 @@ def _obstacle(book, request):
     return next((kind for kind, is_so in holds.items() if is_so), None)
 
 
-def _worth(book, each, preference):
-    if preference.policy == "spread":
-        return GPU_RECTANGLE.area - each.used_area
-    bonus = GPU_RECTANGLE.area + 1 if _is_resident(book, each, preference) else 0
-    return each.used_area + (bonus if preference.policy == "affinity" else 0)
+def _worth(book, each, preference, request):
+    """Return what a GPU is worth: by the policy, and then by whether the model is there."""
+    used = each.used_area
+    if preference.policy == "affinity":
+        return 2 * GPU_RECTANGLE.area * _is_resident(book, each, preference.model) + used
+    name = request.model.name if request.model else ""
+    worth = GPU_RECTANGLE.area - used if preference.policy == "spread" else used
+    return 2 * worth + _is_resident(book, each, name)
 
 
 def _lacks_memory(book, request):
@@ -164,6 +167,6 @@ def _lacks_memory(book, request):
     return asked > book.gpu.memory_bytes - promised
 
 
-def _is_resident(book, each, preference):
+def _is_resident(book, each, name):
     announced = {placed.shared.name for placed in each._holders.values() if placed.shared}
-    return preference.model in {*book._resident.get(each.gpu.uuid, ()), *announced}
+    return name in {*book._resident.get(each.gpu.uuid, ()), *announced}

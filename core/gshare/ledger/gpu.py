@@ -1,6 +1,8 @@
 """One GPU as the ledger sees it: who holds what there, laid out, or why that is impossible."""
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from gshare import models, modes
 from gshare.annotations import NodeGpu, PodPlacement
@@ -11,6 +13,10 @@ from gshare.rectangles import Size
 
 from .state import GpuState, States
 from .values import ProblemKind, RefusalKind
+
+# One for all of tens of thousands of GPUs.
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+NO_MODELS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 
 
 class GpuBook:
@@ -39,7 +45,7 @@ class GpuBook:
 
     def __init__(self, gpu: NodeGpu, before: Timetable) -> None:
         self.gpu = gpu
-        self.resident: Mapping[str, int] = {}
+        self.resident: Mapping[str, int] = NOTHING
         self.is_settled = True
         self.is_held = False
         self.is_doubled = False
@@ -47,9 +53,9 @@ class GpuBook:
         """What its holders ask; more than 10,000 where they conflict."""
         self._promised_bytes = 0
         self._holders: dict[str, PodPlacement] = {}
-        self._models: dict[str, tuple[int, int]] = {}
-        self._settled_for: Mapping[str, int] = {}
-        self.snapshot = Snapshot(gpu.gpu, modes.remaining(before, {}))
+        self._models: Mapping[str, tuple[int, int]] = NO_MODELS
+        self._settled_for: Mapping[str, int] = NOTHING
+        self.snapshot = Snapshot(gpu.gpu, modes.remaining(before, {}), resident=NOTHING)
         self.state: GpuState | None = None
         self._layout = before
 
@@ -110,19 +116,26 @@ class GpuBook:
         """Work out what is promised to all holders, and the snapshot of those that are laid out."""
         holders, keys = self._holders, self._layout.keys
         own = sum(each.memory_bytes for each in holders.values())
-        shares = {uid: each.shared for uid, each in holders.items() if each.shared is not None}
+        shares = {
+            uid: each.model
+            for uid, each in holders.items()
+            if each.model is not None and not each.has_own_weights
+        }
         self._promised_bytes = own + self._charge(shares.values())
         self.snapshot = Snapshot(
             self.snapshot.gpu,
             self._layout,
-            tuple((uid, holders[uid].memory_bytes) for uid in keys),
-            tuple((uid, shares[uid]) for uid in keys if uid in shares),
+            tuple([(uid, holders[uid].memory_bytes) for uid in keys]),
+            tuple([(uid, shares[uid]) for uid in keys if uid in shares]) if shares else (),
             self.resident,
         )
 
     def _charge(self, shares: Collection[ModelShare]) -> int:
         """Take note of the models that are here, and return what the GPU is charged for them."""
         resident = self.resident
+        if not (shares or resident):
+            self._models = NO_MODELS
+            return 0
         charged = models.charged(shares, resident)
         self._models = {
             name: (charged.get(name, 0), models.whole_granules(resident.get(name, 0)))

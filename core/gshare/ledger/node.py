@@ -1,13 +1,12 @@
 """One node as the ledger sees it: its GPUs, its pods, and its plain sums of both resources."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.modes import Packer
 
-from .gpu import GpuBook
+from .gpu import NOTHING, GpuBook
 from .index import NodeRow
 from .listings import Listings
 from .state import States
@@ -21,7 +20,6 @@ from .values import (
 )
 
 _NAMED: Final = 3
-_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class NodeBook:
@@ -237,7 +235,7 @@ class NodeBook:
             each.placement.gpu_uuid == uuid for each in self.reserved.values() if self._waits(each)
         )
         is_doubled = self._listings.is_doubled(uuid)
-        book.resident = self._resident.get(uuid, _NOTHING)
+        book.resident = self._resident.get(uuid, NOTHING)
         book.settle(holders, self._packer, self._states, is_held=is_held, is_doubled=is_doubled)
 
     def _outdate(self, placement: PodPlacement) -> None:

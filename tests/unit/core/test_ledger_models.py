@@ -217,6 +217,23 @@ def test_affinity_goes_where_a_pod_announces_the_model_though_nothing_is_loaded_
     assert orders == [["a", "b", "c"], ["b", "a", "c"]]
 
 
+@pytest.mark.parametrize("policy", ["binpack", "spread"])
+def test_of_gpus_worth_the_same_the_one_wins_that_has_the_model(policy):
+    """It is an unused one whose store still keeps the weights, most often."""
+    found = Ledger()
+    for node in "abc":
+        put_node(
+            found, node, gpu(f"GPU-{node}-0", store_bytes=0), gpu(f"GPU-{node}", store_bytes=0)
+        )
+    found.put_resident("b", {"GPU-b": {"team/bert": GIB}})
+
+    first = found.rank(wants(), list("abc"), 3, Preference(policy)).candidates[0]
+    plain = found.rank(wants(model=None), list("abc"), 3, Preference(policy)).candidates[0]
+
+    assert (first.node, first.gpu_uuid) == ("b", "GPU-b")
+    assert (plain.node, plain.gpu_uuid) == ("a", "GPU-a-0")
+
+
 def test_many_models_are_each_found_where_they_are():
     """More than the columns that are kept."""
     found = Ledger()

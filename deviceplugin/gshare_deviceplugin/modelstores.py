@@ -20,9 +20,9 @@ from gshare import names
 from gshare.runtime import processes, stores
 from gshare_simgpu import SimulatedNode
 
-from . import mps_paths
 from .asker import Asker
 from .children import Children
+from .mps_paths import MpsPaths
 
 _POLL_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
@@ -84,11 +84,15 @@ def _spawn(settings: ModelStoreSettings, uuid: str) -> subprocess.Popen[bytes]:
 
 
 def _environment(settings: ModelStoreSettings, uuid: str) -> Mapping[str, str]:
-    """Return what puts a store on its GPU: that alone, as a client of its MPS daemon if any."""
-    found = {names.ENV_VISIBLE_DEVICES: uuid}
-    mps = mps_paths.serving(settings.state, uuid)
-    if mps is not None:
-        found[names.ENV_MPS_PIPE_DIRECTORY] = str(mps.pipe)
+    """Return what puts a store on its GPU: that alone, as a client of its MPS control daemon.
+
+    The folder is named whether a daemon serves there by now or not: a store makes its context with
+    its first weights, and CUDA looks there then, doing without MPS where it finds none.
+    """
+    found = {
+        names.ENV_VISIBLE_DEVICES: uuid,
+        names.ENV_MPS_PIPE_DIRECTORY: str(MpsPaths(settings.state, uuid).pipe),
+    }
     if settings.simulated_drivers is not None:
         node = SimulatedNode.open(settings.state / "simgpu", settings.simulated_drivers)
         found |= node.environment() | {names.ENV_SIMGPU_LABEL: _LABEL}

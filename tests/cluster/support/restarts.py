@@ -23,7 +23,7 @@ _PROCESSES: Final = {
     "containerd": "containerd-{}",
 }
 # Containers of the node agent; the kubelet starts them again.
-_CONTAINERS: Final = ("plugin", "registrar")
+_CONTAINERS: Final = ("plugin", "registrar", "model-stores")
 _KUBELET_SOCKET: Final = "var/lib/kubelet/device-plugins/kubelet.sock"
 PARTS: Final = (*_CONTAINERS, "token daemon", *_PROCESSES)
 

@@ -5,12 +5,13 @@ reading only. The memory is the store's own and ends with it, where VMM memory e
 mapping. So VMM comes first, and this is a setting.
 """
 
+import ctypes
 import os
 from typing import Any
 
 from . import layout, offered, staging
 from .cuda import Gpu
-from .protocol import Mechanism
+from .protocol import IPC_BYTES, Mechanism
 from .sharing import Shown, write_index
 
 
@@ -39,7 +40,7 @@ class IpcSharing:
             mapped_bytes=size,
             index_fd=index_fd,
             index_bytes=index_bytes,
-            handle=bytes(handle.reserved),
+            handle=ctypes.string_at(handle.getPtr(), IPC_BYTES),
             keeps=address,
         )
 

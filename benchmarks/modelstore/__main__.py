@@ -17,7 +17,7 @@ from gshare import names
 from gshare.runtime.native import Native
 from gshare.runtime.report import Report
 
-from . import calls, fleet, memory, places, pss, starts, weights
+from . import calls, fleet, memory, places, pss, starts, tiers, weights
 from .calls import Calls
 from .memory import Footprint
 from .starts import Starts
@@ -36,10 +36,11 @@ def main() -> int:
         footprints, fleets = memory.measure(native), fleet.measure(native)
         with weights.on_disk(flags.report.parent) as file:
             together = pss.measure(file, torch_python)
+            moved = tiers.measure(native, file)
             timed = host.in_quiet(lambda: _timed(native, file), flags.attempts, out.print)
     except BenchError as error:
         sys.exit(str(error))
-    report = _report(footprints, fleets, together, timed)
+    report = _report(footprints, fleets, [*together, moved], timed)
     _show(out, footprints, report.cases)
     if torch_python is None:
         out.print("PyTorch: not measured: no Python here has it (Debian: python3-torch)")
@@ -57,7 +58,7 @@ def _timed(native: Native, file: Path) -> list[tuple[Starts, Calls]]:
 def _report(
     footprints: Sequence[Footprint],
     fleets: list[fleet.Held],
-    together: Sequence[pss.Together],
+    together: Sequence[pss.Together | tiers.Moved],
     timed: Measured[list[tuple[Starts, Calls]]],
 ) -> Report:
     claims = [claim for each in footprints for claim in each.claims()]
@@ -73,7 +74,7 @@ def _report(
         "simulated_parts": "GPU memory and copies to the GPU; host memory, sockets, disk are real",
         "host_was_busy": timed.host_was_busy,
         "attempts": timed.attempts,
-        "has_torch": any(each.through == "torch" for each in together),
+        "has_torch": any(row.get("through") == "torch" for row in rows),
     }
     return Report(verdict.failing_first(claims), rows, simulated=True, conditions=known)
 

@@ -10,7 +10,7 @@ from gshare.runtime.native import Native
 
 from . import weights
 from .machine import Machine, deployment
-from .running import HostStore
+from .running import LoneStore
 
 GPU: Final = "simulated GPU"
 HOST: Final = "host memory"
@@ -32,7 +32,7 @@ class Place:
 @contextlib.contextmanager
 def both(native: Native) -> Iterator[tuple[Place, Place]]:
     """Run both stores. What uses the first is under hook and token daemon, as a container is."""
-    with Machine(native, _holder()) as machine, HostStore() as store:
+    with Machine(native, _holder()) as machine, LoneStore() as store:
         environment = machine.environment("holder-0")
         yield (
             Place(GPU, "cuda", "cuda", (), environment),

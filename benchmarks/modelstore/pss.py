@@ -17,7 +17,7 @@ from typing import Final
 from gshare.runtime.report import Claim
 
 from . import weights
-from .running import HostStore, Program, side_by_side
+from .running import LoneStore, Program, side_by_side
 
 PROCESSES: Final = 8
 _GIB: Final = 1 << 30
@@ -89,7 +89,7 @@ def python_with_torch(given: str | None) -> str | None:
 def _programs(file: Path, through: str, python: str) -> Together:
     """Measure programs of their own, before they ask the store and when all have looked."""
     flags = _flags(file, through)
-    with HostStore() as store, ExitStack() as stack:
+    with LoneStore() as store, ExitStack() as stack:
         held = [*flags, f"--socket={store.socket}", "--wait", "--hold"]
         programs = side_by_side(stack, PROCESSES, "replica", held, python)
         pids = [store.pid, *(program.pid for program in programs)]
@@ -105,7 +105,7 @@ def _programs(file: Path, through: str, python: str) -> Together:
 def _workers(file: Path, through: str, python: str) -> Together:
     """Measure the workers of one program, and it."""
     flags = _flags(file, through)
-    with HostStore() as store:
+    with LoneStore() as store:
         held = [*flags, f"--socket={store.socket}", "--wait", "--hold", f"--workers={PROCESSES}"]
         with Program("replica", held, None, python) as parent:
             parent.line()

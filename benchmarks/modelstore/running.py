@@ -1,4 +1,4 @@
-"""Starts the benchmark's programs and a store without a GPU, and reads what they say."""
+"""Starts the benchmark's programs and stores of their own, and reads what they say."""
 
 import json
 import os
@@ -17,22 +17,35 @@ from benchmarks.quota.gpu import BenchError
 ROOT: Final = Path(__file__).resolve().parents[2]
 _PROGRAMS: Final = Path(__file__).parent / "programs"
 _PATIENCE_S: Final = 120.0
-_HOST_MEMORY: Final = "4Gi"
+_HOST_MEMORY: Final = ("--host-memory", "4Gi")
 
 
-class HostStore:
-    """The product's store without a GPU, on a socket of its own. Everything is gone on exit."""
+class LoneStore:
+    """The product's store on a socket of its own, for no leases. Everything is gone on exit."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+        """Take more flags, by default those of a store without a GPU."""
         self._root = Path(tempfile.mkdtemp(prefix="gshare-bench-", dir="/dev/shm"))
         self.socket = self._root / "store.sock"
+        self._flags = flags or ("--no-gpu",)
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start it; BenchError where it does not serve."""
-        flags = ["--socket", str(self.socket), "--namespace", "bench"]
-        command = [sys.executable, "-m", "gshare_modelstore", *flags]
-        self._process = subprocess.Popen([*command, "--host-memory", _HOST_MEMORY, "--no-gpu"])
+        flags = [
+            "--socket",
+            str(self.socket),
+            "--namespace",
+            "bench",
+            "--host-memory",
+            _HOST_MEMORY,
+        ]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gshare_modelstore", *flags, *_HOST_MEMORY, *self._flags],
+            env=self._environment,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + _PATIENCE_S
         while not self.socket.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -18,15 +18,18 @@ BYTES: Final = TENSORS * _SHAPE[0] * _SHAPE[1] * 4
 
 
 @contextlib.contextmanager
-def on_disk(folder: Path) -> Iterator[Path]:
-    """Write the file below `folder`, which is on a disk, and remove it afterwards."""
+def on_disk(folder: Path, first: int = 0) -> Iterator[Path]:
+    """Write the file below `folder`, which is on a disk, and remove it afterwards.
+
+    Files of another `first` value hold other weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=folder) as made:
         file = Path(made) / "weights.safetensors"
         with file.open("wb") as out:
             out.write(_head())
             for number in range(TENSORS):
-                values = np.arange(_SHAPE[0] * _SHAPE[1], dtype=np.float32) + number
+                values = np.arange(_SHAPE[0] * _SHAPE[1], dtype=np.float32) + first + number
                 out.write(memoryview(values).cast("B"))
             out.flush()
             os.fsync(out.fileno())

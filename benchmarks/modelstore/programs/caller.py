@@ -1,6 +1,7 @@
 """Calls a store again and again, as a program of its own, and prints the times as JSON.
 
 `gets N`: microseconds of each `get` on one connection, what it got given back between them.
+`turns N`: the same of two keys in turns, of which the GPU holds one at a time.
 `connects N RATE`: N times connect, get, close, each due at its time; microseconds from then.
 """
 
@@ -20,7 +21,7 @@ def main() -> None:
     """Do as the flags say."""
     flags = _flags()
     gc.disable()  # a collection is the program's own pause
-    times = {"gets": _gets, "connects": _connects}[flags.what](flags)
+    times = {"gets": _gets, "turns": _turns, "connects": _connects}[flags.what](flags)
     json.dump(times, sys.stdout)
 
 
@@ -34,6 +35,19 @@ def _gets(flags: argparse.Namespace) -> dict[str, object]:
             assert weights is not None, "is kept"  # noqa: S101 (a check)
             del weights
     return {"us": times_us[_WARM_UP:], "failed": 0}
+
+
+def _turns(flags: argparse.Namespace) -> dict[str, object]:
+    times_us = []
+    with _store(flags) as store:
+        for number in range(flags.count):
+            start = time.perf_counter()
+            weights = store.get(flags.key if number % 2 else flags.other)
+            times_us.append(1e6 * (time.perf_counter() - start))
+            assert weights is not None, "is kept"  # noqa: S101 (a check)
+            assert weights.device.startswith("cuda"), weights  # noqa: S101
+            del weights
+    return {"us": times_us, "failed": 0}
 
 
 def _connects(flags: argparse.Namespace) -> dict[str, object]:
@@ -58,11 +72,12 @@ def _store(flags: argparse.Namespace) -> ModelStore:
 
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("gets", "connects"))
+    parser.add_argument("what", choices=("gets", "turns", "connects"))
     parser.add_argument("count", type=int)
     parser.add_argument("rate", type=float, nargs="?", default=0.0, help="per second; 0: no pause")
     parser.add_argument("--socket", help="default: the lease's")
     parser.add_argument("--key", required=True)
+    parser.add_argument("--other", help="the second key of `turns`")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 

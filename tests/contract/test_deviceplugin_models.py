@@ -181,6 +181,21 @@ def test_weights_count_once_at_the_nodes_door(node) -> None:
     assert len(node.leases) == 5
 
 
+@pytest.mark.parametrize(("asked", "gets"), [("7Gi", 7 * GIB), ("8Gi", GIB)])
+def test_a_running_pod_gets_no_memory_that_weights_have(node, asked, gets) -> None:
+    """Of 16 GiB, weights have 8 and their store 0.3."""
+    lease = started(node, "vit-0", ModelShare("vit", 8 * GIB))
+    pod = node.api.find("pods", "team", "vit-0")
+    wishes = {**pod["metadata"]["annotations"], names.ANNOTATION_GPU_MEM: asked}
+
+    node.api.put("pods", {**pod, "metadata": {**pod["metadata"], "annotations": wishes}})
+
+    wait_until(lambda: node.leases["vit-0"].asked == {names.ANNOTATION_GPU_MEM: asked}, 5)
+    wait_until(lambda: node.limits(lease).memory_limit_bytes == gets, 5)
+    left = offered(node).memory_bytes - gets - stores.CONTEXT_BYTES
+    wait_until(lambda: stores.budget(folder(node)).device_bytes == left, 5)
+
+
 def test_a_container_starts_without_a_store_where_none_comes(node) -> None:
     node.kill("model-stores")
 

@@ -34,6 +34,8 @@ class Content:
     content_bytes: int
     device_bytes: int
     """What a copy on the GPU takes."""
+    trouble: str = ""
+    """Why the GPU does not take it, where that is for another reason than memory."""
     copies: dict[Tier, Copy] = field(default_factory=dict)
     models: set[Model] = field(default_factory=set)
 

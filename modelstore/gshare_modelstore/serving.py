@@ -81,6 +81,7 @@ def copy_failed(books: Books, content: Content, status: Status, text: str) -> li
     waiters = books.waiting.take(content.models, content.identity)
     todo = books.end_source(content.identity)
     books.contents.drop_copy(content, Tier.DEVICE)
+    content.trouble = text if status is Status.ERROR else ""
     for waiter in waiters:
         if waiter.request.tier is Tier.ANY and content.ready(Tier.HOST):
             todo.append(give(books, waiter, content, Tier.HOST))
@@ -174,9 +175,11 @@ def denied_text(books: Books, waiter: Waiter) -> str:
 def _promote(books: Books, waiter: Waiter, content: Content) -> list[Instruction]:
     """Copy weights to the GPU that lie in the host's memory only, if there is room."""
     wish = Wish(waiter.model, Tier.DEVICE, content.device_bytes)
-    victims = room.make(books.contents, books.terms, wish)
+    victims = None if content.trouble else room.make(books.contents, books.terms, wish)
     if victims is None and waiter.request.tier is Tier.ANY:
         return [give(books, waiter, content, Tier.HOST)]
+    if content.trouble:
+        return [answer(waiter, Status.ERROR, f"model {waiter.model.text}: {content.trouble}")]
     if victims is None:
         books.counts.full += 1
         return [answer(waiter, Status.FULL, full_text(books, wish))]

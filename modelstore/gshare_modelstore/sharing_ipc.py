@@ -7,7 +7,6 @@ mapping. So VMM comes first, and this is a setting.
 
 import ctypes
 import os
-from typing import Any
 
 from . import layout, offered, staging
 from .cuda import Gpu
@@ -30,7 +29,8 @@ class IpcSharing:
         try:
             staging.copy(gpu, memfd, image, int(address))
             gpu.ok(gpu.driver.cuCtxSynchronize())
-            handle: Any = gpu.ok(gpu.driver.cuIpcGetMemHandle(address))
+            handle = gpu.ok(gpu.driver.cuIpcGetMemHandle(address))
+            raw = ctypes.string_at(handle.getPtr(), IPC_BYTES)
             index_fd, index_bytes = write_index(image.entries)
         except Exception:
             gpu.driver.cuMemFree(address)  # the error that is under way says more
@@ -40,7 +40,7 @@ class IpcSharing:
             mapped_bytes=size,
             index_fd=index_fd,
             index_bytes=index_bytes,
-            handle=ctypes.string_at(handle.getPtr(), IPC_BYTES),
+            handle=raw,
             keeps=address,
         )
 

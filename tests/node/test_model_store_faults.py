@@ -50,6 +50,14 @@ say("ready")
 with ModelStore.connect() as store:
     while True: last(store.get("model"))
 """
+READS_FOR_EVER_FROM_ANY = """
+say("ready")
+while True:
+    try:
+        weights = ModelStore.connect().get("model")
+        if weights is not None: last(weights)
+    except StoreError: time.sleep(0.01)
+"""
 KEYS = "print(*(entry.key for entry in ModelStore.connect().list()))"
 
 
@@ -135,6 +143,42 @@ def test_clients_killed_at_any_moment_cost_nobody_anything(code: str) -> None:
         assert eventually(lambda: gpu.memory_bytes("b") == 0)
         assert gpu.memory_bytes() == CONTEXT_BYTES + WEIGHTS_MIB * MIB
         assert store.poll() is None
+
+
+def test_stores_killed_at_any_moment_leave_nothing_and_the_last_one_serves() -> None:
+    with store_gpu.store_gpu("a", "b") as gpu:
+        for number in range(4):
+            store = gpu.start()
+            with gpu.running("a", STORES_FOR_EVER), gpu.running("b", READS_FOR_EVER_FROM_ANY):
+                time.sleep(0.1 + 0.04 * number)
+                gpu.kill(store)
+        assert eventually(lambda: gpu.memory_bytes() == 0)
+
+        gpu.start()
+        with gpu.running("a", HOLDS) as client:
+            assert tell(client) == holds(7.0)
+            assert gpu.memory_bytes("store") == CONTEXT_BYTES + WEIGHTS_MIB * MIB
+
+
+def test_of_stores_started_at_once_one_serves() -> None:
+    with store_gpu.store_gpu("a") as gpu:
+        started = [gpu.spawn() for _ in range(3)]
+
+        assert eventually(lambda: sum(each.poll() is None for each in started) == 1, 20)
+        (first,) = (each for each in started if each.poll() is None)
+        gpu.await_service(first)
+        assert gpu.run("a", KEYS) == ""
+        assert {each.returncode for each in started if each is not first} == {1}
+
+
+@pytest.mark.parametrize("sharing", ["vmm", "ipc"])
+def test_both_ways_of_sharing_show_the_same_weights_once(sharing: str) -> None:
+    with store_gpu.store_gpu("a", "b") as gpu:
+        gpu.start("--sharing", sharing)
+        with gpu.running("a", HOLDS) as one, gpu.running("b", HOLDS) as two:
+            assert tell(one) == tell(two) == holds(7.0)
+
+            assert gpu.memory_bytes() == 3 * CONTEXT_BYTES + WEIGHTS_MIB * MIB
 
 
 def test_what_nobody_uses_goes_when_its_memory_is_wanted() -> None:

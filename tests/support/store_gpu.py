@@ -52,8 +52,12 @@ class StoreGpu:
     def start(self, *flags: str) -> subprocess.Popen[str]:
         """Start a store and return when it serves every lease."""
         store = self.spawn(*flags)
-        assert eventually(lambda: self._serves(store), START_S), store.poll()
+        self.await_service(store)
         return store
+
+    def await_service(self, store: subprocess.Popen[str]) -> None:
+        """Return when a store serves every lease."""
+        assert eventually(lambda: self._serves(store), START_S), store.poll()
 
     def spawn(self, *flags: str) -> subprocess.Popen[str]:
         """Start a store."""

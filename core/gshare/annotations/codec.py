@@ -4,6 +4,7 @@ Reading is strict about what decides (UUID, sizes) and ignores fields it does no
 newer writer can add some.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -143,9 +144,15 @@ def _model(entry: dict[str, Any], namespace: str) -> ModelShare:
     key = _text(entry, "model")
     size_bytes = _number(entry, "weights") if "weights" in entry else None
     try:
-        return ModelShare(key, size_bytes, namespace)
+        return _shared(key, size_bytes, namespace)
     except ValueError as error:
         raise ValueError(f"model {key[:40]!r}: {error}") from error
+
+
+@functools.lru_cache(4096)
+def _shared(key: str, size_bytes: int | None, namespace: str) -> ModelShare:
+    """Return one value for all replicas of a function: they are a hundred thousand, of hundreds."""
+    return ModelShare(key, size_bytes, namespace)
 
 
 def _gpu_entry(gpu: NodeGpu) -> dict[str, object]:

@@ -78,8 +78,9 @@ class Weights:
         """Return a pod's own memory: what it says, or its share of what is left `beside` it."""
         if request.memory_bytes is not None:
             return min(request.memory_bytes, MOST_BYTES)
-        share = np.maximum(self._memory - beside, 0) * request.size.area // GPU_RECTANGLE.area
-        return np.maximum(share, SMALLEST_DEFAULT_MEMORY_BYTES)
+        left = np.maximum(self._memory - beside, 0)
+        share: _Ints = left * request.size.area // GPU_RECTANGLE.area
+        return share.clip(SMALLEST_DEFAULT_MEMORY_BYTES)
 
     def _of(self, model: ModelShare) -> tuple[_Ints, _Ints]:
         """Return what each GPU is charged for a model, and what is there of it."""

@@ -62,10 +62,18 @@ with ModelStore.connect() as store:
 
 
 def sharing(program: str, *arguments: object, model: str = "vit=64Mi") -> Ask:
-    """Return a small pod of the agent's image, which has the client, that announces a model."""
+    """Return a small pod that announces a model: of the agent's image, which has the client.
+
+    Its user is not the store's.
+    """
     sm, quota = SMALL
     command = ["python3", "-c", program, *map(str, arguments)]
-    container = {"image": images.reference("node-agent"), "command": command}
+    user = {"runAsUser": 65532, "runAsNonRoot": True}
+    container = {
+        "image": images.reference("node-agent"),
+        "command": command,
+        "securityContext": user,
+    }
     annotations = {"gpu_mem": "1Gi", "model": model}
     return Ask(sm, quota, annotations=annotations, container=container)
 

@@ -33,14 +33,7 @@ class LoneStore:
 
     def __enter__(self) -> Self:
         """Start it; BenchError where it does not serve."""
-        flags = [
-            "--socket",
-            str(self.socket),
-            "--namespace",
-            "bench",
-            "--host-memory",
-            _HOST_MEMORY,
-        ]
+        flags = ["--socket", str(self.socket), "--namespace", "bench"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gshare_modelstore", *flags, *_HOST_MEMORY, *self._flags],
             env=self._environment,

@@ -30,7 +30,7 @@ def on_disk(folder: Path, first: int = 0) -> Iterator[Path]:
             out.write(_head())
             for number in range(TENSORS):
                 values = np.arange(_SHAPE[0] * _SHAPE[1], dtype=np.float32) + first + number
-                out.write(memoryview(values).cast("B"))
+                out.write(values.tobytes())
             out.flush()
             os.fsync(out.fileno())
         yield file

@@ -14,10 +14,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from gshare_modelstore.client import ModelStore
+from gshare_modelstore.client import ModelStore, Tensor, Weights
+
+_Found = TypeVar("_Found")
 
 _taken: list[object] = []
 """Weights, for as long as the process lives."""
@@ -27,13 +30,14 @@ def main() -> None:
     """Do as the flags say."""
     flags = _flags()
     if flags.through == "torch":
-        import torch  # noqa: F401, PLC0415 (before the clock starts, and where asked for only)
+        import torch  # type: ignore[import-not-found]  # noqa: F401, PLC0415 (before the clock starts, and where asked for only)
     if flags.wait:
         print("ready", flush=True)
         sys.stdin.readline()
     if flags.workers and not _fork(flags.workers):
         return
-    print(json.dumps(_found(flags)), flush=True)
+    line = json.dumps(_found(flags)) + "\n"
+    os.write(sys.stdout.fileno(), line.encode())  # at once: workers share the pipe
     if flags.hold:
         sys.stdin.read()
 
@@ -73,13 +77,13 @@ def _fork(count: int) -> bool:
     return False
 
 
-def _take(flags: argparse.Namespace):  # noqa: ANN202 (the client's own type)
+def _take(flags: argparse.Namespace) -> Weights:
     device = "cuda" if flags.through == "cuda" else "cpu"
     store = ModelStore.connect(flags.socket, device=device)
     return store.get_or_load(flags.key, flags.file)
 
 
-def _timed(call: Callable[[], object]):  # noqa: ANN202 (what the call returns)
+def _timed(call: Callable[[], _Found]) -> tuple[float, _Found]:
     start = time.perf_counter()
     found = call()
     return 1e3 * (time.perf_counter() - start), found
@@ -91,18 +95,18 @@ def _read_bytes() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
 
 
-def _with_numpy(tensor: object) -> float:
+def _with_numpy(tensor: Tensor) -> float:
     """Read one element of each page of a tensor."""
-    return float(np.from_dlpack(tensor).reshape(-1)[::1024].sum(dtype=np.float64))
+    return float(tensor.numpy().reshape(-1)[::1024].sum(dtype=np.float64))
 
 
-def _with_torch(tensor: object) -> float:
+def _with_torch(tensor: Tensor) -> float:
     import torch  # noqa: PLC0415 (where asked for only)
 
     return float(torch.from_dlpack(tensor).reshape(-1)[::1024].double().sum())
 
 
-def _with_cuda(tensor: object) -> float:
+def _with_cuda(tensor: Tensor) -> float:
     """Read the first element of a tensor from the GPU."""
     from cuda.bindings import driver as cuda  # noqa: PLC0415 (where asked for only)
 

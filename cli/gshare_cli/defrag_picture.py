@@ -149,7 +149,7 @@ def picture(
 
 def _tenant(placed: PlacedPod, pod: BoundPod, seen: PodView, reach: frozenset[str]) -> Tenant:
     asked, at = seen.asked, placed.placement
-    memory = asked.memory_bytes if asked else at.memory_bytes - at.own_weights_bytes
+    memory = asked.memory_bytes if asked else max(1, at.memory_bytes - at.own_weights_bytes)
     quota = max(at.quota_percent, asked.quota_request_percent if asked else 0)
     model = asked.model if asked else at.model
     request = Request(placed.uid, at.sm_percent, quota, memory, model)

@@ -66,7 +66,7 @@ def decode_placement(text: str, namespace: str) -> PodPlacement:
     `namespace` is that of the pod.
     """
     entry = _parsed(text, dict)
-    return PodPlacement(
+    placed = PodPlacement(
         sys.intern(_text(entry, "gpu")),
         _number(entry, "sm"),
         _number(entry, "quota"),
@@ -74,6 +74,10 @@ def decode_placement(text: str, namespace: str) -> PodPlacement:
         _model(entry, namespace) if "model" in entry else None,
         entry.get("own_weights") is True,
     )
+    if placed.model is not None and placed.memory_bytes <= placed.own_weights_bytes:
+        own = f"{placed.own_weights_bytes} of its own weights"
+        raise ValueError(f"memory {placed.memory_bytes}: must be above the {own}")
+    return placed
 
 
 def encode_in_force(standings: Mapping[str, Standing]) -> str:

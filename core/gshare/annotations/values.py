@@ -75,9 +75,6 @@ class PodPlacement:
             raise ValueError(f"gpu {self.gpu_uuid!r}: must be a UUID")
         if self.memory_bytes < 1:
             raise ValueError(f"memory {self.memory_bytes}: must be above 0")
-        if self.model is not None and self.memory_bytes <= self.own_weights_bytes:
-            own = f"{self.own_weights_bytes} of its own weights"
-            raise ValueError(f"memory {self.memory_bytes}: must be above the {own}")
 
     @property
     def shared(self) -> ModelShare | None:

@@ -15,7 +15,8 @@ from gshare.errors import GshareError
 
 from .terms import Identity
 
-_BACKLOG: Final = 128
+_BACKLOG: Final = 1024
+"""Replicas that all start at once; beyond it a client's connect waits, or fails with EAGAIN."""
 _EVERYBODY: Final = 0o666
 
 

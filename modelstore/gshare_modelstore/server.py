@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import logging
 import selectors
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -33,6 +34,8 @@ from .workers import Results
 
 MOST_CONNECTIONS: Final = 256
 """Of one lease at a time; one more is closed at once."""
+_ACCEPTS: Final = 64
+"""Connections taken from a door before others are served."""
 _LOG = logging.getLogger(__name__)
 _Handler: TypeAlias = Callable[[int], None]
 
@@ -127,9 +130,13 @@ class Server:
         self._end_hung_up()
 
     def _on_door(self, door: Door, _mask: int) -> None:
-        accepted = door.accept()
-        if accepted is None:
-            return
+        for _ in range(_ACCEPTS):
+            accepted = door.accept()
+            if accepted is None:
+                return
+            self._welcome(door, accepted)
+
+    def _welcome(self, door: Door, accepted: socket.socket) -> None:
         if self._of_lease[door.lease] >= MOST_CONNECTIONS:
             _LOG.warning("event=crowded lease=%s connections=%d", door.lease, MOST_CONNECTIONS)
             accepted.close()

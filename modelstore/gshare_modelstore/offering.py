@@ -7,7 +7,7 @@ from typing import Final
 
 from gshare import units
 
-from . import protocol, room, serving
+from . import protocol, room, safetensors, serving
 from .books import Books, Offer, answer, as_get
 from .contents import Content
 from .instructions import ContentId, Copy, Discard, Instruction, Keep, Verify
@@ -106,10 +106,17 @@ def _size_objection(books: Books, waiter: Waiter) -> tuple[Status, str]:
     tiers = {serving.wanted_tier(books, waiter)}
     if waiter.request.tier is Tier.ANY:
         tiers.add(Tier.HOST)
-    if all(size > room.budget_bytes(books.terms, tier) for tier in tiers):
+    if all(_least_bytes(size, tier) > room.budget_bytes(books.terms, tier) for tier in tiers):
         wish = Wish(waiter.model, max(tiers, key=lambda tier: -tier), size)
         return Status.FULL, serving.full_text(books, wish)
     return Status.OK, ""
+
+
+def _least_bytes(content_bytes: int, tier: Tier) -> int:
+    """Return what content takes of a tier at least: a GPU gets its tensors without the header."""
+    if tier is Tier.HOST:
+        return content_bytes
+    return max(0, content_bytes - safetensors.MAX_HEADER_BYTES)
 
 
 def _admit(books: Books, given: Offer, content: Content) -> list[Instruction]:

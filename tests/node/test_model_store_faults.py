@@ -11,7 +11,7 @@ from tests.support.daemon import eventually
 from tests.support.store_gpu import CONTEXT_BYTES, MIB, said, tell
 
 WEIGHTS_MIB = 64
-ROOM_MIB = WEIGHTS_MIB + 2  # one model and its header
+
 HOLDS = f"""
 with ModelStore.connect() as store:
     weights = store.get_or_load("model", lambda: tensors({WEIGHTS_MIB}, 7.0))
@@ -183,7 +183,7 @@ def test_both_ways_of_sharing_show_the_same_weights_once(sharing: str) -> None:
 
 def test_what_nobody_uses_goes_when_its_memory_is_wanted() -> None:
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(ROOM_MIB, host_mib=0)
+        gpu.allow(WEIGHTS_MIB, host_mib=0)
         gpu.start()
         keep(gpu)
 
@@ -194,7 +194,7 @@ def test_what_nobody_uses_goes_when_its_memory_is_wanted() -> None:
 
 def test_a_reader_that_is_killed_no_longer_keeps_its_weights() -> None:
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(ROOM_MIB, host_mib=0)
+        gpu.allow(WEIGHTS_MIB, host_mib=0)
         gpu.start()
         with gpu.running("b", HOLDS):
             pass
@@ -215,7 +215,7 @@ def test_where_all_is_in_use_one_more_is_refused_and_loads_for_itself_with_one_w
     say(weights.is_shared, len(told))
     """.replace("\n    ", "\n")
     with store_gpu.store_gpu("a", "b") as gpu:
-        gpu.allow(ROOM_MIB, host_mib=0)
+        gpu.allow(WEIGHTS_MIB, host_mib=0)
         gpu.start()
         with gpu.running("a", HOLDS) as user:
             assert gpu.run("b", code).splitlines() == ["True 1", "False 1"]

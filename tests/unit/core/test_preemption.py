@@ -190,7 +190,8 @@ def test_weights_are_freed_by_all_who_share_them_and_by_no_one_of_them():
 
 
 def test_a_pod_with_weights_of_its_own_goes_before_several_who_share_theirs():
-    crowd = ground(sharer("one", 5 * GIB), sharer("two", 5 * GIB), sharer("lone", 6 * GIB, "llama"))
+    """Though all ask the same, and the others would be looked at first."""
+    crowd = ground(sharer("a", 5 * GIB), sharer("b", 5 * GIB), sharer("lone", 6 * GIB, "llama"))
 
     answer = decide([crowd], newcomer(10, 10, memory_bytes=7 * GIB))
 

@@ -58,7 +58,8 @@ class Request:
         and store leave, so that a whole GPU can be had beside them.
         """
         if self.model is None:
-            return self.memory_bytes or self._own_of(gpu.memory_bytes)
+            own = self.memory_bytes
+            return self._own_of(gpu.memory_bytes) if own is None else own
         size = self.model.size_bytes or 0
         if gpu.store_bytes is None:
             return self._own_of(gpu.memory_bytes - size) + size

@@ -106,3 +106,18 @@ def test_nothing_is_left_of_store_and_replicas(machine: Machine) -> None:
 
     until(lambda: not machine.processes())
     assert not machine.state.exists()
+
+
+def test_the_store_of_a_killed_run_ends_with_the_next_run(machine: Machine) -> None:
+    file = machine.write(*example("vit-huge.yaml", 1))
+    run = machine.start("up", file, "--gpus", 1)
+    read_until(run, "1 of 1 replicas ready")
+    (store,) = stores(machine)
+    run.kill()
+
+    again = machine.run("up", file, "--gpus", 1, "--duration", 1)
+
+    assert again.returncode == 0, again.stderr
+    assert not store.is_running()
+    until(lambda: not machine.processes())
+    assert not machine.state.exists()

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from gshare import units
 from gshare.errors import GshareError
@@ -37,7 +38,7 @@ def main() -> None:
 
 def _serve(settings: StoreSettings, stop: threading.Event) -> None:
     _raise_limits()
-    with folders.lock(_path(settings.place)):
+    with _lock(settings.place):
         place = _place_of(settings)
         server = Server(place, settings.poll_s, _opener(settings, place.gpu))
         page = _metrics(settings, server, place.gpu)
@@ -55,8 +56,11 @@ def _place_of(settings: StoreSettings) -> Place:
     return SocketPlace(settings.place, settings.quota_bytes)
 
 
-def _path(place: FolderSettings | SocketSettings) -> Path:
-    return place.folder if isinstance(place, FolderSettings) else place.socket
+def _lock(place: FolderSettings | SocketSettings) -> TextIO:
+    """Let no second store serve the same place."""
+    if isinstance(place, FolderSettings):
+        return folders.lock_folder(place.folder)
+    return folders.lock_socket(place.socket)
 
 
 def _opener(settings: StoreSettings, gpu_uuid: str) -> Callable[[], DeviceSharing] | None:

@@ -124,12 +124,20 @@ class GpuFolder:
             _LOG.warning("event=unreadable file=%s problem=%s", file, problem)
 
 
-def lock(place: Path) -> TextIO:
-    """Return the lock of a folder or a socket, held until it is closed or the process ends.
+def lock_folder(folder: Path) -> TextIO:
+    """Return the lock of a GPU's folder, as `lock_socket` does."""
+    return _lock(folder / _LOCK, folder)
+
+
+def lock_socket(path: Path) -> TextIO:
+    """Return the lock of a socket, held until it is closed or the process ends.
 
     GshareError where another store holds it, or there is no such folder.
     """
-    path = place / _LOCK if place.is_dir() else place.with_name(f"{place.name}.lock")
+    return _lock(path.with_name(f"{path.name}.lock"), path)
+
+
+def _lock(path: Path, place: Path) -> TextIO:
     try:
         file = path.open("a")
     except OSError as error:

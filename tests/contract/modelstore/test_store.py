@@ -3,10 +3,12 @@
 import fcntl
 import mmap
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,9 +209,10 @@ def test_a_store_that_is_ended_takes_its_socket_with_it(store: StoreProcess) -> 
 
 
 def test_500_connections_a_second_are_served(store: StoreProcess) -> None:
+    """Each with a get: the store takes less than a second of processor time for all of them."""
     with store.client() as client:
         client.store("m", content())
-    begun = time.monotonic()
+    before_s = store.processor_s()
 
     for _ in range(500):
         with store.client() as client:
@@ -217,7 +220,7 @@ def test_500_connections_a_second_are_served(store: StoreProcess) -> None:
             assert given.status is Status.READY
             given.close()
 
-    assert time.monotonic() - begun < 1 + store.processor_s()
+    assert store.processor_s() - before_s < 1
 
 
 def test_nothing_is_left_of_clients_that_went(store: StoreProcess) -> None:
@@ -251,3 +254,25 @@ def test_a_load_that_takes_long_delays_nobody(store: StoreProcess) -> None:
 def _settled(store: StoreProcess) -> bool:
     with store.client() as client:
         return all(each.references == 0 for each in client.list())
+
+
+def test_what_it_did_is_told_to_prometheus(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    at = tmp_path / "store.sock"
+    metrics = f"127.0.0.1:{port}"
+    with socket_store(at, "--metrics", metrics) as running, running.client() as client:
+        client.get("m")
+        client.store("m", content())
+        client.get("m").close()
+        page = urllib.request.urlopen(f"http://{metrics}/metrics").read().decode()
+
+    for line in (
+        'gshare_store_hits_total{gpu=""} 2.0',
+        'gshare_store_loads_total{gpu=""} 1.0',
+        'gshare_store_stored_total{gpu=""} 1.0',
+        f'gshare_store_read_bytes_total{{gpu=""}} {float(len(content()))}',
+        f'gshare_store_used_bytes{{gpu="",tier="host"}} {float(len(content()))}',
+        'gshare_store_clients{gpu=""} 1.0',
+    ):
+        assert line in page

@@ -18,12 +18,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from . import (
-    client_cuda,
-    client_loading,
-    client_places,
-    client_progress,
-)
+from . import client_cuda, client_loading, client_places, client_progress
 from .client_connection import Answer, Connection
 from .client_loading import FilePath, Load, Loader
 from .client_mapping import ON_DEVICE, Mappings
@@ -51,11 +46,13 @@ __all__ = [
     "StoreAwayError",
     "StoreError",
     "Tensor",
+    "UnusableError",
     "Weights",
 ]
 
 _LOG = logging.getLogger(__name__)
 SILENCE_S: Final = 60.0
+"""Loaders say every 5 s that they live, and the store passes it on to those who wait."""
 _FALLS_BACK: Final = (StoreAwayError, RefusedError, GpuError, UnusableError)
 _FAULTS_OF_CALLERS: Final = (Status.INVALID.name,)
 """Refusals that loading privately would only hide: no such key, a wrong digest."""

@@ -6,14 +6,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from gshare import units
 from gshare.errors import GshareError
 from gshare.runtime import service, web
 from gshare.runtime.address import Address
 
-from . import folders, metrics
+from . import folders, metrics, throttle
 from . import settings as defaults
 from .cuda import Gpu
 from .folders import GpuFolder
@@ -23,6 +23,9 @@ from .settings import FolderSettings, SocketSettings, StoreSettings
 from .sharing import DeviceSharing
 from .sharing_ipc import IpcSharing
 from .sharing_vmm import VmmSharing
+
+_SWITCH_S: Final = 0.0005
+"""How long a worker that reads a header may hold up the loop, which serves all clients."""
 
 
 def main() -> None:
@@ -37,6 +40,8 @@ def main() -> None:
 
 
 def _serve(settings: StoreSettings, stop: threading.Event) -> None:
+    sys.setswitchinterval(_SWITCH_S)
+    throttle.begin()
     _raise_limits()
     with _lock(settings.place):
         place = _place_of(settings)

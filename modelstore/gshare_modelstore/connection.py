@@ -4,22 +4,18 @@ A client that does not read its replies is not read from, and after a while it i
 sends anything but a packet of ours is dropped at once.
 """
 
-import array
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from . import protocol
+from . import ancillary, protocol
 from .protocol import Op, ProtocolError, Reply, Request, Status
 from .terms import Identity
 
 SILENCE_S: Final = 10.0
 """How long replies may lie unread."""
-_MOST_DESCRIPTORS: Final = 253
-"""SCM_MAX_FD: room for all, so that every one that came is known, and closed."""
-_CONTROL_BYTES: Final = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
 
 
 class HangUpError(Exception):
@@ -65,13 +61,13 @@ class Connection:
         """Return the next request, None where none has come. Raises HangUpError."""
         try:
             packet, control, flags, _ = self.socket.recvmsg(
-                protocol.REQUEST.size + 1, _CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
+                protocol.REQUEST.size + 1, ancillary.CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
             )
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
             raise HangUpError(f"receive: {error}") from error
-        descriptors = _descriptors(control)
+        descriptors = ancillary.descriptors(control)
         try:
             return _understood(packet, descriptors, flags)
         except HangUpError:
@@ -116,11 +112,3 @@ def _understood(packet: bytes, descriptors: Sequence[int], flags: int) -> Receiv
         text = f"{request.op.name} with {len(descriptors)} descriptors: wants {wanted}"
         raise HangUpError(text)
     return Received(request, descriptors[0] if descriptors else None)
-
-
-def _descriptors(control: Sequence[tuple[int, int, bytes]]) -> list[int]:
-    found = array.array("i")
-    for level, kind, data in control:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)

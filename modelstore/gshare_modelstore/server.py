@@ -228,10 +228,7 @@ class Server:
         if reason:
             who = connection.identity.text
             _LOG.warning("event=hung_up client=%s reason=%r", who, reason)
-            # What lies unread may hold descriptors, whose last close is the sender's to delay.
-            self.keeping.closer.close_strange(connection.socket.detach())
-        else:
-            connection.socket.close()
+        self.keeping.closer.end(connection.socket)
         self._perform(self.catalogue.leave(connection.client))
 
     def _register(

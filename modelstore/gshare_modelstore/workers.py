@@ -4,14 +4,22 @@ A worker's thread is a daemon: at the end of the process nobody waits for a hash
 """
 
 import contextlib
+import itertools
 import os
 import queue
+import socket
+import struct
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
+
+from . import ancillary
 
 Task: TypeAlias = Callable[[], None]
+_STRANGE_CLOSERS: Final = 8
+_NO_LINGER: Final = struct.pack("ii", 0, 0)
 
 
 class Results:
@@ -91,22 +99,52 @@ class FairWorkers:
 class Closer:
     """Closes descriptors elsewhere than in the loop, which never waits for one.
 
-    The last close of a large memfd gives its pages back (0.1 s a GiB); that of a stranger's socket
-    may linger for as long as its maker wishes, so each of those has a thread of its own.
+    The last close of a large memfd gives its pages back (0.1 s a GiB); that of a stranger's TCP
+    socket waits until its data are sent, for as long as its maker said, unless it is told not to.
     """
 
     def __init__(self) -> None:
-        self._worker = Worker("closer")
+        self._own = Worker("closer")
+        self._strange = FairWorkers("strange-closer", _STRANGE_CLOSERS)
+        self._turns = itertools.cycle(range(_STRANGE_CLOSERS))
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor of our own making, or a sealed memfd."""
-        self._worker.put(lambda: _close(descriptor))
+        self._own.put(partial(_close, descriptor))
 
     def close_strange(self, descriptor: int) -> None:
         """Close what a client sent that is none of ours."""
-        threading.Thread(target=_close, args=(descriptor,), daemon=True).start()
+        self._strange.put(str(next(self._turns)), partial(_close_at_once, descriptor))
+
+    def end(self, connection: socket.socket) -> None:
+        """End a connection in which descriptors may lie that nobody has read."""
+        self._strange.put(str(next(self._turns)), partial(_drain, connection))
 
 
 def _close(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # what close reports is lost either way
         os.close(descriptor)
+
+
+def _close_at_once(descriptor: int) -> None:
+    """Close a descriptor; a socket without waiting for what it has not sent."""
+    try:
+        found = socket.socket(fileno=descriptor)
+    except OSError:  # no socket
+        _close(descriptor)
+        return
+    with found, contextlib.suppress(OSError):
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+
+
+def _drain(connection: socket.socket) -> None:
+    """Close a connection and every descriptor that lies in it unread.
+
+    With SO_PASSCRED every packet, even an empty one, has something beside it; the end has not.
+    """
+    with connection, contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        connection.shutdown(socket.SHUT_RDWR)
+        while control := connection.recvmsg(1, ancillary.CONTROL_BYTES)[1]:
+            for each in ancillary.descriptors(control):
+                _close_at_once(each)

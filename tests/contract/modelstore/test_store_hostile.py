@@ -191,12 +191,13 @@ def test_a_socket_that_lingers_when_closed_delays_nobody(store: StoreProcess) ->
     listener.close()
 
 
-def test_an_unread_socket_that_lingers_delays_nobody(store: StoreProcess) -> None:
+@pytest.mark.parametrize("first", [b"no packet", b""], ids=["no packet", "nothing"])
+def test_an_unread_socket_that_lingers_delays_nobody(store: StoreProcess, first: bytes) -> None:
     """A connection that is ended holds what its client sent behind the packet that ended it."""
     listener, stuck = lingering()
     with store.client() as client, store.client() as other:
         store.process.send_signal(signal.SIGSTOP)
-        client.socket.send(b"no packet")
+        client.socket.send(first)
         client.send(Op.STORE, "x", descriptors=(stuck,), content_bytes=len(KEPT))
         os.close(stuck)
         begun = time.monotonic()

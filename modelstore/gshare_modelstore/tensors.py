@@ -163,7 +163,7 @@ class Tensor:
         try:
             dtype = np.dtype(NUMPY[self.dtype])
         except (KeyError, TypeError) as error:
-            raise TypeError(f"{self!r}: numpy has no {self.dtype}; DLPack may do") from error
+            raise TypeError(f"{self!r}: numpy has no {self.dtype}") from error
         return self._carrier(is_read_only=self.is_read_only).view(dtype)
 
     def __array__(

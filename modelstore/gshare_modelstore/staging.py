@@ -8,8 +8,8 @@ from .cuda import Gpu
 from .layout import Layout, Piece
 
 WINDOW_BYTES: Final = 1 << 20
-"""A copy's own cost (10 us) is small beside its time (130 us at 8 GB/s), and this is not felt in the
-loop, which waits where the bindings keep the interpreter to themselves."""
+"""A copy's own cost (10 us) is small beside its time (130 us at 8 GB/s), and that is not felt in
+the loop, which waits where the bindings keep the interpreter to themselves."""
 
 
 def copy(gpu: Gpu, memfd: int, image: Layout, address: int) -> None:

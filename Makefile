@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml hatch_build.py $(wildcard */*/proto/*.proto)
 native:
 	$(MAKE) --no-print-directory -j2 -C simgpu OUT=$(abspath $(NATIVE))
 	$(MAKE) --no-print-directory -j2 -C hook OUT=$(abspath $(NATIVE))
+	$(MAKE) --no-print-directory -C modelstore/c OUT=$(abspath $(NATIVE))
 
 demo: install
 	$(BIN)/gshare demo --report build/demo.json
@@ -91,7 +92,7 @@ format: $(STAMP)
 
 include benchmarks/Makefile.inc
 
-bench: bench-orders bench-packing bench-extender bench-scaling bench-hook bench-quota
+bench: bench-orders bench-packing bench-extender bench-scaling bench-modelstore bench-hook bench-quota
 
 # In how many arrival orders the paper's eight functions fit one GPU, by rule: 20 s.
 bench-orders: install

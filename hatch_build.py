@@ -29,7 +29,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         if version == "editable":
             return
         out = root / "build" / "wheel"
-        for part in ("simgpu", "hook"):
+        for part in ("simgpu", "hook", "modelstore/c"):
             subprocess.run(["make", "-C", str(root / part), f"OUT={out}"], check=True)
         build_data["pure_python"] = False
         build_data["infer_tag"] = True

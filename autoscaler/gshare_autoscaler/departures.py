@@ -83,7 +83,8 @@ class Departures:
     def _tenant(self, pod: Pod) -> Tenant | None:
         """Return what `pod` holds; None where it holds nothing."""
         try:
-            placed = decode_placement(pod.metadata.annotations[names.ANNOTATION_PLACEMENT])
+            written = pod.metadata.annotations[names.ANNOTATION_PLACEMENT]
+            placed = decode_placement(written, pod.metadata.namespace)
         except (KeyError, ValueError):
             return None
         return Tenant(

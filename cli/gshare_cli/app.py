@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gshare import names, units
+from gshare import models, names, units
 from gshare.errors import InputError
+from gshare.models import ModelShare
 from gshare.modes import MODES
 
 from . import (
@@ -27,7 +28,7 @@ from . import (
     run,
     up,
 )
-from .gpu_options import Gpus, Profile, Simulated, TimeScale, WindowMs
+from .gpu_options import Gpus, ModelStore, Profile, Simulated, TimeScale, WindowMs
 from .gpus import GpuSettings
 
 app = typer.Typer(
@@ -78,6 +79,7 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     ] = None,
     watch: Watching = False,  # noqa: FBT002 (typer's form)
     mode: HowShared = None,
+    model_store: ModelStore = None,
 ) -> None:
     """Run Deployments and Services from files until Ctrl-C.
 
@@ -85,7 +87,8 @@ def up_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     declared containerPort becomes a free local port in PORT, a Service one local port over all
     ready replicas.
     """
-    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode))
+    has_store = gpu_options.model_store(model_store)
+    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode), has_store)
     settings = gpu_options.settings(chosen, window_ms)
     _check_seconds({"--grace": grace, "--duration": duration, "--ready-timeout": ready_timeout})
     options = up.UpOptions(
@@ -120,9 +123,15 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         typer.Option(metavar="HOW", help="How its calls are held: by a preload, or a shim driver."),
     ] = names.HOOK_PRELOAD,
     mode: HowShared = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="KEY[=SIZE]", help="The model that it gets of the model store."),
+    ] = None,
+    model_store: ModelStore = None,
 ) -> None:
     """Run one command in its rectangle of a GPU; its exit code becomes ours."""
-    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode))
+    has_store = gpu_options.model_store(model_store)
+    chosen = GpuSettings(simulated or None, gpus, profile, time_scale, _mode(mode), has_store)
     options = run.RunOptions(
         command=tuple(command),
         sm_percent=_percent("--sm", sm),
@@ -131,6 +140,7 @@ def run_command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         memory_bytes=None if gpu_mem is None else _memory(gpu_mem),
         settings=gpu_options.settings(chosen, window_ms),
         hook=_hook(hook),
+        model=None if model is None else _model(model),
     )
     raise typer.Exit(run.run(options, output.error_console()))
 
@@ -175,6 +185,13 @@ def _hook(text: str) -> str:
     if text not in names.HOOKS:
         raise InputError("command line", "--hook", text, f"must be {' or '.join(names.HOOKS)}")
     return text
+
+
+def _model(text: str) -> ModelShare:
+    try:
+        return models.parse(text)
+    except ValueError as error:
+        raise InputError("command line", "--model", text, str(error)) from error
 
 
 def _memory(text: str) -> int:

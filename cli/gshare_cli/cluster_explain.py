@@ -11,6 +11,7 @@ from typing import Final
 from gshare import placement, shortage
 from gshare.annotations import PodPlacement
 from gshare.ledger import Candidate, NodeRefusal, RefusalKind
+from gshare.models import ModelShare
 from gshare.modes import Packer
 from gshare.placement import Request
 from gshare.runtime.kube.objects import Event, Pod
@@ -91,14 +92,28 @@ def _pending(pod: PodView) -> str:
 
 def _asked_text(shape: Shape) -> str:
     request = _request("", shape)
-    memory = (
-        "" if shape.memory_bytes is None else f" and {memory_text(shape.memory_bytes)} of memory"
-    )
-    return placement.size_text(request.size) + memory
+    asks = [placement.size_text(request.size)]
+    if shape.memory_bytes is not None:
+        asks.append(f"{memory_text(shape.memory_bytes)} of memory")
+    if shape.model is not None:
+        asks.append(f"the model {_model_text(shape.model)}")
+    return " and ".join(asks)
+
+
+def _model_text(model: ModelShare) -> str:
+    """Return a model as people know it, with the size of its weights where that is announced."""
+    return model.name if model.size_bytes is None else f"{model.name} ({_weights_text(model)})"
+
+
+def _weights_text(model: ModelShare) -> str:
+    size = model.size_bytes
+    return "weights of a size not announced" if size is None else f"{memory_text(size)} of weights"
 
 
 def _request(key: str, shape: Shape) -> Request:
-    return Request(key, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes)
+    return Request(
+        key, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes, shape.model
+    )
 
 
 def _why_pending(pod: PodView, view: ClusterView) -> list[str]:
@@ -179,6 +194,8 @@ def _held(pod: Pod, seen: PodView, view: ClusterView) -> list[str]:
         + (limit if seen.quota_limit_percent else "")
     )
     lines.append(f"memory: at most {memory_text(placed.memory_bytes)}")
+    if placed.model is not None:
+        lines.append(_held_model(placed, placed.model, gpu))
     lines += [refusal_text(key, text) for key, text in seen.refused.items()]
     lines.append("phase of the window: the node's own; it may change when pods come and go")
     if gpu and gpu.conflict:
@@ -188,6 +205,18 @@ def _held(pod: Pod, seen: PodView, view: ClusterView) -> list[str]:
         if waiting and waiting.reason:
             lines.append(f"container {status.name}: {waiting.reason} {waiting.message}".rstrip())
     return lines
+
+
+def _held_model(placed: PodPlacement, model: ModelShare, gpu: GpuState | None) -> str:
+    """Return whose memory the weights of a placed pod's model are in."""
+    if placed.has_own_weights:
+        where = "in its memory, as there was no model store when it was placed"
+        return f"model: {model.name}, {_weights_text(model)} {where}"
+    sharers = sum(each.name == model.name for _, each in gpu.snapshot.shares) if gpu else 1
+    counted = gpu.snapshot.weights.get(model.name, 0) if gpu else 0
+    others = {0: "nobody yet", 1: "1 other pod"}.get(sharers - 1, f"{sharers - 1} other pods")
+    weights = f"{memory_text(counted)} of weights, which count once on this GPU"
+    return f"model: {model.name}, {weights}: shared with {others}"
 
 
 def _gpu_line(placed: PodPlacement, gpu: GpuState | None, node: NodeView | None) -> str:

@@ -22,6 +22,8 @@ class Got:
 
     percent: float | None = None
     memory_bytes: int | None = None
+    shared_bytes: int | None = None
+    """What it maps of other processes' memory, who are charged for it."""
 
 
 def parse(pages: Iterable[str]) -> Snapshot:
@@ -40,14 +42,14 @@ def got(before: Snapshot, after: Snapshot, key: PodKey) -> Got:
     earlier, now = _find(before, key), _find(after, key)
     if now is None:
         return Got()
-    memory = now[1].memory_bytes
+    held = now[1].memory_bytes, now[1].shared_bytes
     if earlier is None or earlier[0].uuid != now[0].uuid:
-        return Got(None, memory)
+        return Got(None, *held)
     passed_ns = now[0].now_ns - earlier[0].now_ns
     used_ns = now[1].busy_ns - earlier[1].busy_ns
     if passed_ns <= 0 or used_ns < 0:
-        return Got(None, memory)
-    return Got(round(100 * used_ns / passed_ns, 1), memory)
+        return Got(None, *held)
+    return Got(round(100 * used_ns / passed_ns, 1), *held)
 
 
 def _find(snapshot: Snapshot, key: PodKey) -> tuple[GpuCounters, LeaseCounters] | None:
@@ -84,15 +86,20 @@ def _gpu(clock: Sample, samples: list[Sample]) -> GpuCounters:
 
 def _leases(samples: list[Sample]) -> Iterable[LeaseCounters]:
     """Yield each pod's counters; a container that starts again has two leases for a moment."""
-    busy: dict[str, float] = {}
-    memory: dict[str, float] = {}
-    for each in samples:
-        if each.name == names.METRIC_LEASE_GPU_SECONDS:
-            busy[_pod(each)] = busy.get(_pod(each), 0) + each.value
-        elif each.name == names.METRIC_LEASE_MEMORY_BYTES:
-            memory[_pod(each)] = memory.get(_pod(each), 0) + each.value
+    busy = _by_pod(samples, names.METRIC_LEASE_GPU_SECONDS)
+    memory = _by_pod(samples, names.METRIC_LEASE_MEMORY_BYTES)
+    shared = _by_pod(samples, names.METRIC_LEASE_SHARED_BYTES)
     for pod, used_s in busy.items():
-        yield LeaseCounters(pod, round(used_s * _NS), int(memory.get(pod, 0)))
+        mapped = int(shared[pod]) if pod in shared else None
+        yield LeaseCounters(pod, round(used_s * _NS), int(memory.get(pod, 0)), mapped)
+
+
+def _by_pod(samples: list[Sample], metric: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in samples:
+        if each.name == metric:
+            found[_pod(each)] = found.get(_pod(each), 0) + each.value
+    return found
 
 
 def _pod(sample: Sample) -> str:

@@ -51,6 +51,8 @@ def ps(api: ApiServer, namespace: str | None, out: Console, err: Console, *, as_
     widest = out.measure(table, options=out.options.update(width=_WIDEST)).maximum
     out.width = max(out.width, widest)
     out.print(table)
+    for line in cluster_ps.gpu_lines(view, delivered):
+        out.print(escape(line), highlight=False, soft_wrap=True)
     for note in cluster_ps.notes(found):
         _note(err, note)
 

@@ -6,7 +6,7 @@ and all others stay as they are.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class PodView:
     node: str
     state: str
     asked: Shape | None = None
+    """With its model as one of its namespace."""
     placed: PodPlacement | None = None
     """With the terms that are in force."""
     quota_limit_percent: int | None = None
@@ -158,6 +159,7 @@ def _in_mode(nodes: Iterable[Node], pods_: Iterable[Pod], mode: Mode[Any]) -> Cl
     for name, offer in offers.items():
         ledger.put_node(name, offer.inventory, *offer.units, offer.trouble)
         ledger.put_terms(name, offer.standings)
+        ledger.put_resident(name, offer.resident)
     for pod in pods_:
         seen = reading.observed(pod)
         if seen is not None:
@@ -225,7 +227,10 @@ def _asked(pod: Pod) -> tuple[Shape | None, str]:
         found = pods.asked(pod_json(pod))
     except InputError as error:
         return None, f"{error.field}: {error.value!r}: {error.problem}"
-    return (found.shape if found else None), ""
+    if found is None:
+        return None, ""
+    model = found.shape.model
+    return replace(found.shape, model=model and model.within(pod.metadata.namespace)), ""
 
 
 def _function(pod: Pod) -> str:
@@ -277,4 +282,5 @@ def _as_many_as_fit(node: str, gpu: NodeGpu, ledger: "Ledger", mode: Mode[Any]) 
         sizes = modes.sizes_of(layout) | {uid: placed.size}
         layout = packer.settled(layout, sizes) or layout
     memory = tuple((uid, held[uid].memory_bytes) for uid in layout.keys)
-    return Snapshot(gpu.gpu, layout, memory)
+    shares = tuple((uid, model) for uid in layout.keys if (model := held[uid].shared))
+    return Snapshot(gpu.gpu, layout, memory, shares)

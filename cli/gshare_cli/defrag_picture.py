@@ -148,10 +148,11 @@ def picture(
 
 
 def _tenant(placed: PlacedPod, pod: BoundPod, seen: PodView, reach: frozenset[str]) -> Tenant:
-    memory = seen.asked.memory_bytes if seen.asked else placed.placement.memory_bytes
-    size = placed.placement.size
-    quota = max(size.width, seen.asked.quota_request_percent if seen.asked else 0)
-    request = Request(placed.uid, size.height, quota, memory)
+    asked, at = seen.asked, placed.placement
+    memory = asked.memory_bytes if asked else max(1, at.memory_bytes - at.own_weights_bytes)
+    quota = max(at.quota_percent, asked.quota_request_percent if asked else 0)
+    model = asked.model if asked else at.model
+    request = Request(placed.uid, at.sm_percent, quota, memory, model)
     nodes = frozenset({placed.node}) if pod.spec.is_bound else reach
     return Tenant(placed, request, pod.owner[1], nodes)
 

@@ -30,6 +30,15 @@ WindowMs = Annotated[
     int, typer.Option("--window-ms", metavar="MS", help="Window over which quota is counted.")
 ]
 
+ModelStore = Annotated[
+    str | None,
+    typer.Option(
+        "--model-store",
+        metavar="on|off",
+        help="Keep announced models once on each GPU for all replicas (default: if installed).",
+    ),
+]
+
 
 def settings(chosen: GpuSettings, window_ms: int) -> SessionSettings:
     """Return the settings of a session on the GPUs chosen; InputError where a value is wrong."""
@@ -45,3 +54,11 @@ def settings(chosen: GpuSettings, window_ms: int) -> SessionSettings:
         problem = f"must be at most {LONGEST_WINDOW_MS} with the time scale"
         raise InputError("command line", "--window-ms", window_ms, problem)
     return SessionSettings(gpus=chosen, window_ms=window_ms)
+
+
+def model_store(text: str | None) -> bool | None:
+    """Return what `--model-store` says; InputError where it says something else."""
+    known = {None: None, "on": True, "off": False}
+    if text not in known:
+        raise InputError("command line", "--model-store", text, "must be on or off")
+    return known[text]

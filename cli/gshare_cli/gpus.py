@@ -11,7 +11,7 @@ import gshare_simgpu
 from gshare import names
 from gshare.errors import GshareError, InputError
 from gshare.modes import RECT
-from gshare.runtime import tokend
+from gshare.runtime import stores, tokend
 from gshare.runtime.metering import Delivered, Reading, by_daemon
 from gshare.runtime.native import Native
 from gshare.runtime.state import StateDirectory, write_atomically
@@ -36,6 +36,8 @@ class GpuSettings:
     """How many times slower than real a simulated GPU and its token window are; default 1."""
     mode: str | None = None
     """How functions share a GPU, a key of `modes.MODES`; default rect."""
+    model_store: bool | None = None
+    """Whether GPUs keep announced models once for all replicas; default where that is installed."""
 
     @property
     def asks_for_simulation(self) -> bool:
@@ -53,6 +55,7 @@ class NodeFile:
     time_scale: int
     window_us: int
     mode: str = RECT.name
+    model_store: bool = False
 
     def write(self, state: StateDirectory) -> None:
         """Write it for the runs that come next."""
@@ -121,18 +124,30 @@ def settle(state: StateDirectory, settings: GpuSettings, window_ms: int) -> Node
     if running is not None:
         _check_alike(running, settings)
         return running
-    mode = settings.mode or RECT.name
+    mode, has_store = settings.mode or RECT.name, _has_store(settings.model_store)
     found = None if settings.simulated else NvmlGpus.find()
     if found is not None and not settings.asks_for_simulation:
         count = _count_of_real(len(found.gpus), settings.count)
-        node = NodeFile(False, count, "", 1, window_ms * 1000, mode)  # noqa: FBT003 (named beside it)
+        node = NodeFile(False, count, "", 1, window_ms * 1000, mode, has_store)  # noqa: FBT003
     else:
         scale = _within("--time-scale", settings.time_scale or 1, gshare_simgpu.MAX_TIME_SCALE)
         _within("--gpus", settings.count or 1, gshare_simgpu.MAX_GPUS)
         profile = _known(settings.profile or DEFAULT_PROFILE)
-        node = NodeFile(True, settings.count or 1, profile, scale, window_ms * scale * 1000, mode)  # noqa: FBT003
+        window_us = window_ms * scale * 1000
+        count = settings.count or 1
+        node = NodeFile(True, count, profile, scale, window_us, mode, has_store)  # noqa: FBT003
     node.write(state)
     return node
+
+
+def _has_store(asked: bool | None) -> bool:  # noqa: FBT001 (a setting's value)
+    """Tell whether GPUs have model stores; GshareError where one is asked for and not installed."""
+    is_installed = stores.is_installed()
+    if asked and not is_installed:
+        raise GshareError(
+            "--model-store on: cuda-bindings is not installed: pip install 'gshare[modelstore]'"
+        )
+    return is_installed if asked is None else asked
 
 
 def _within(option: str, value: int, most: int) -> int:
@@ -168,6 +183,7 @@ def _check_alike(running: NodeFile, settings: GpuSettings) -> None:
         "profile": settings.profile,
         "time_scale": settings.time_scale,
         "mode": settings.mode,
+        "model_store": settings.model_store,
     }
     for name, value in asked.items():
         used = getattr(running, name)

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from gshare import names, placement
 from gshare.modes import MODES, Timetable
-from gshare.runtime import local_node, processes, tokend
-from gshare.runtime.daemons import TokenDaemons
+from gshare.runtime import local_node, processes, stores, tokend
+from gshare.runtime.daemons import LocalDaemons, ModelStores, TokenDaemons
 from gshare.runtime.local_node import Admission, Demand, LocalNode
 from gshare.runtime.metering import Delivered
 from gshare.runtime.native import Native
@@ -17,6 +19,9 @@ from gshare.runtime.state import LeaseRecord, Run, StateDirectory
 from . import gpus, hooking, ports, usage
 from .gpus import GpuSettings, LocalGpus, NodeFile
 from .views import GpuView
+
+_STORE: Final = "gshare-modelstore"
+"""The account of model stores in the simulator."""
 
 
 class Node:
@@ -39,8 +44,11 @@ class Node:
         self._local = LocalNode(
             state,
             run,
-            [placement.Gpu(gpu.uuid, gpu.memory_bytes, gpu.sm_count) for gpu in local_gpus.gpus],
-            TokenDaemons(native.tokend, node.window_us),
+            [_offered(gpu, has_store=node.model_store) for gpu in local_gpus.gpus],
+            LocalDaemons(
+                TokenDaemons(native.tokend, node.window_us),
+                ModelStores(local_gpus.environment(_STORE)) if node.model_store else None,
+            ),
             node.window_us,
             MODES[node.mode],
         )
@@ -111,9 +119,9 @@ class Node:
         """Give leases back, after their processes have ended."""
         self._local.release(lease_ids)
 
-    def keep(self) -> None:
-        """Start token daemons again where they died."""
-        self._local.keep()
+    def keep(self) -> str:
+        """Start daemons again where they died; return in one line what a model store lacks."""
+        return self._local.keep()
 
     def started(self, lease_id: str, pid: int | None) -> None:
         """Record the process that runs under a lease now."""
@@ -184,6 +192,14 @@ class Node:
             most = max(self._most_concurrent.get(uuid, 0), stats.gpu.max_concurrent_sm_percent)
             self._most_concurrent[uuid] = most
         return stats
+
+
+def _offered(gpu: GpuView, *, has_store: bool) -> placement.Gpu:
+    """Return what placement may give of a GPU; its model store is an MPS client as replicas are."""
+    whole = placement.Gpu(gpu.uuid, gpu.memory_bytes, gpu.sm_count)
+    if not has_store:
+        return whole
+    return replace(whole, max_clients=whole.max_clients - 1, store_bytes=stores.CONTEXT_BYTES)
 
 
 def _lease_counters(lease_id: str, got: Delivered) -> usage.LeaseCounters:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gshare import modes
 from gshare.modes import Timetable
 from gshare.runtime import layouts, tokend
-from gshare.runtime.metering import Reading
+from gshare.runtime.metering import Reading, with_shared
 from gshare.runtime.state import LeaseRecord, RunRecord, StateDirectory
 
 from . import gpus
@@ -44,7 +44,7 @@ class Machine:
     def reading(self, gpu: GpuView, stats: tokend.Stats | None) -> Reading:
         """Return a GPU's counters: the simulator's, or the token daemon's on a real one."""
         own = self.sources.read(gpu.uuid) if self.sources else None
-        return own or gpus.metered(stats, gpu)
+        return with_shared(own, stats) if own else gpus.metered(stats, gpu)
 
 
 def look(settings: SessionSettings) -> Machine:

@@ -88,7 +88,8 @@ class ClusterSite:
             try:
                 timeout_s = self.settings.ready_timeout_s * self.place.time_scale
                 pod = await trial.wait_ready(timeout_s)
-                placed = decode_placement(pod.metadata.annotations[names.ANNOTATION_PLACEMENT])
+                written = pod.metadata.annotations[names.ANNOTATION_PLACEMENT]
+                placed = decode_placement(written, pod.metadata.namespace)
                 yield ClusterReplica(self, trial, pod, placed)
             finally:
                 await trial.end()

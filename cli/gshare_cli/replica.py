@@ -75,6 +75,9 @@ class Replica:
             quota_request_percent=shape.quota_request_percent,
             quota_limit_percent=shape.quota_limit_percent,
             memory_bytes=shape.memory_bytes,
+            namespace=self.function.namespace,
+            pod=self.pod_name,
+            model=shape.model,
         )
 
     def take(self, seat: Seat) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from gshare import names
 from gshare.errors import GshareError, InputError
+from gshare.models import ModelShare
 from gshare.runtime import processes
 from gshare.runtime.local_node import Demand
 from gshare.units import memory_text
@@ -52,6 +53,8 @@ class RunOptions:
     memory_bytes: int | None
     settings: SessionSettings
     hook: str = names.HOOK_PRELOAD
+    model: ModelShare | None = None
+    """What it announces to the GPU's model store."""
 
     @property
     def demand(self) -> Demand:
@@ -64,6 +67,7 @@ class RunOptions:
             quota_request_percent=self.quota_request_percent,
             quota_limit_percent=self.quota_limit_percent,
             memory_bytes=self.memory_bytes,
+            model=self.model,
         )
 
 
@@ -101,6 +105,8 @@ def _admit(node: Node, options: RunOptions, err: Console) -> dict[str, str]:
     if admission.refused:
         rectangle = f"{options.sm_percent} x {options.quota_request_percent}"
         raise InputError("command line", "--sm x --quota", rectangle, admission.refused[0].text)
+    if admission.trouble:
+        err.print(f"gshare: {admission.trouble}")
     if node.is_simulated:
         err.print(f"gshare: simulated GPU {node.gpus[0].name}, time scale {node.time_scale}")
     lease = admission.leases[0]

@@ -27,6 +27,7 @@ from .gpus import GpuSettings
 from .node import Node
 from .replica import Ears, Replica, Seat
 from .services import LocalServices
+from .trouble import Trouble
 from .views import GpuView, ReplicaState, ReplicaView, ServiceView
 
 KEEP_PERIOD_S: Final = 0.5
@@ -93,6 +94,7 @@ class Session:
         self._tasks: dict[Replica, asyncio.Task[None]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._is_hurried = False
+        self._trouble = Trouble(listener.on_trouble)
         self._changed = asyncio.Event()
         self._listener = listener
         self._ears = Ears(
@@ -233,6 +235,7 @@ class Session:
             raise DoesNotFitError(
                 [(by_name[each.demand.replica].function, each) for each in admission.refused]
             )
+        self._trouble.is_now(admission.trouble)
         for refused in admission.refused:
             by_name[refused.demand.replica].message = refused.text
         for lease in admission.leases:
@@ -284,12 +287,13 @@ class Session:
         while True:
             await asyncio.sleep(KEEP_PERIOD_S)
             try:
-                self._look_after()
+                self._trouble.is_now(self._look_after())
             except (GshareError, OSError) as error:
-                self._listener.on_trouble(str(error))
+                self._trouble.is_now(str(error))
 
-    def _look_after(self) -> None:
-        self._node.keep()
+    def _look_after(self) -> str:
+        trouble = self._node.keep()
         waiting = [each for each in self._replicas if each.state is ReplicaState.PENDING]
         if waiting:
             self._admit(waiting, whole=False)
+        return trouble

@@ -17,6 +17,8 @@ class LeaseCounters:
     busy_ns: int
     """GPU time: time in which at least one of its kernels or copies ran."""
     memory_bytes: int = 0
+    shared_bytes: int | None = None
+    """What it maps of other processes' memory; None where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,10 @@ ENV_SIMULATE: Final = "GSHARE_SIMULATE"
 ENV_TIME_SCALE: Final = "GSHARE_TIME_SCALE"
 ENV_NODE_NAME: Final = "GSHARE_NODE_NAME"
 ENV_HOOK: Final = "GSHARE_HOOK"
+# A model store's socket, for a program that holds no lease; in a container the lease's is used.
+ENV_STORE_SOCKET: Final = "GSHARE_STORE_SOCKET"
 ENV_HOST_ROOT: Final = "GSHARE_HOST_ROOT"
+ENV_MODEL_STORE: Final = "GSHARE_MODEL_STORE"
 
 # Where metrics, /healthz and /readyz are served.
 PORT_EXTENDER_METRICS: Final = 10481
@@ -102,6 +105,8 @@ METRIC_FUNCTION_REQUESTS: Final = "gshare_function_requests_total"
 # gpu (UUID), lease; a GPU's: gpu, model. On simulated GPUs the times are the simulator's own.
 METRIC_LEASE_GPU_SECONDS: Final = "gshare_lease_gpu_seconds_total"
 METRIC_LEASE_MEMORY_BYTES: Final = "gshare_lease_memory_bytes"
+# What it maps of other processes' memory, such as its model store's weights: not in the above.
+METRIC_LEASE_SHARED_BYTES: Final = "gshare_lease_shared_bytes"
 METRIC_LEASE_QUOTA_REQUEST: Final = "gshare_lease_quota_request_ratio"
 METRIC_LEASE_QUOTA_LIMIT: Final = "gshare_lease_quota_limit_ratio"
 METRIC_GPU_CLOCK_SECONDS: Final = "gshare_gpu_clock_seconds_total"
@@ -109,13 +114,25 @@ METRIC_GPU_SM_COUNT: Final = "gshare_gpu_sms"
 METRIC_GPU_BUSY_SECONDS: Final = "gshare_gpu_busy_seconds_total"
 METRIC_GPU_SM_SECONDS: Final = "gshare_gpu_sm_seconds_total"
 METRIC_GPU_MAX_CONCURRENT_SM: Final = "gshare_gpu_max_concurrent_sm_ratio"
+# Weights that a GPU's model store keeps on it; labels gpu and name, as in the Node's annotation.
+METRIC_STORE_RESIDENT_BYTES: Final = "gshare_store_resident_bytes"
+# What a GPU's model store may keep on it for the leases of now; label gpu.
+METRIC_STORE_BUDGET_BYTES: Final = "gshare_store_budget_bytes"
 
 # Files of one GPU's directory (made by the node, served by the token daemon).
 FILE_TIMETABLE: Final = "timetable"
 FILE_CONTROL_SOCKET: Final = "control.sock"
 FOLDER_LEASES: Final = "leases"
+# What the node tells the GPU's model store of its memory, and what the store tells of its weights.
+FILE_STORE_BUDGET: Final = "store-budget.json"
+FILE_RESIDENT: Final = "resident.json"
+# Held by the GPU's model store for as long as it lives.
+FILE_STORE_LOCK: Final = "store.lock"
 # Files of one lease's directory.
 FILE_LIMITS: Final = "limits"
 FILE_GRANT: Final = "grant"
 FILE_COUNTERS: Final = "counters"
 FILE_TOKEN_SOCKET: Final = "token.sock"  # noqa: S105 (a file name)
+# Who the lease's container is to the model store, and where it is asked.
+FILE_IDENTITY: Final = "identity.json"
+FILE_STORE_SOCKET: Final = "store.sock"

@@ -9,7 +9,8 @@ A policy is three rules over columns of all GPUs (`Traits`), so that thousands a
 
 `binpack` fills the fullest GPU that has room, so whole GPUs stay free for large functions.
 `spread` takes the emptiest, so that one fault costs least. `affinity` takes a GPU that has the
-pod's model in memory already, and among those, or where none has, goes by `binpack`.
+pod's model in memory already, or pods that announce it, and among those, or where none has, goes by
+`binpack`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
     Column = NDArray[np.int16]
 BINPACK: Final = "binpack"
+AFFINITY: Final = "affinity"
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What policies look at, by GPU: the area in use, 0-10,000, and 1 where the model is."""
+    """What policies look at, by GPU: the area in use, 0-10,000, and 1 where the model is.
+
+    A model is where a store keeps it, and where a pod is that announces it.
+    """
 
     used: "Column"
     resident: "Column"
@@ -38,7 +43,10 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What one pod prefers: a policy by name, and its model, which `affinity` looks for."""
+    """What one pod prefers: a policy by name, and its model, which `affinity` looks for.
+
+    The model is its one name among all namespaces (`models.scoped`).
+    """
 
     policy: str = BINPACK
     model: str = ""
@@ -51,7 +59,10 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The three rules of the module's first lines. Worth and `first` stay within 0-20,001."""
+    """The three rules of the module's first lines.
+
+    Worth stays within 0-10,000, that of `affinity` and `first` within 0-20,001.
+    """
 
     worth: Callable[[Traits], "Column"]
     first: Callable[[Traits], "Column"] | None
@@ -67,7 +78,7 @@ POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
             lambda traits: traits.used,
             fills_nodes=False,
         ),
-        "affinity": Policy(
+        AFFINITY: Policy(
             lambda traits: traits.resident * (GPU_RECTANGLE.area + 1) + traits.used,
             lambda traits: 1 - traits.resident,
         ),

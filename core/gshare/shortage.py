@@ -47,7 +47,8 @@ class Shortage:
         if self.memory_bytes:
             lacks.append(
                 f"{memory_text(self.memory_bytes)} of memory are missing: "
-                f"{memory_text(self.request.memory_on(self.gpu.gpu))} asked, "
+                f"{memory_text(self.request.memory_on(self.gpu.gpu))}"
+                f"{placement.weights_text(self.gpu, self.request)} asked, "
                 f"{memory_text(max(0, self.gpu.memory_free_bytes))} free"
             )
         if self.lacks_rectangle:
@@ -62,7 +63,7 @@ def of(gpu: Snapshot, request: Request, packer: Packer) -> Shortage | None:
         request=request,
         is_unhealthy=not gpu.gpu.is_healthy,
         has_no_client=gpu.clients_free <= 0,
-        memory_bytes=max(0, request.memory_on(gpu.gpu) - gpu.memory_free_bytes),
+        memory_bytes=max(0, gpu.memory_asked(request) - gpu.memory_free_bytes),
         lacks_rectangle=not _has_room(gpu, request, packer),
     )
     return shortage if shortage.text else None

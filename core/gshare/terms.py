@@ -1,12 +1,13 @@
 """What of a lease may change while its pod runs, who asks for it, and what counts meanwhile. Pure.
 
 A user writes three annotations on a running pod: quota request (over the container's own), quota
-limit and memory. The pod's node is the judge: `judge` says what comes into force and what does
-not. A refusal stands for as long as the annotation says the same (that of a quota request: for as
-long as the limit means the same too, as it is judged against that): room that comes free later goes
-to new pods, not to an old wish. Where terms differ from the pod's placement, or something was
-refused, the node says so on its Node object (`Standing`, by pod UID). `is_refused` is that rule for
-node and extender alike: what counts as refused the node does not judge again.
+limit and memory, which is without weights: where a node has no model store, those come on top of
+it. The pod's node is the judge: `judge` says what comes into force and what does not. A refusal
+stands for as long as the annotation says the same (that of a quota request: for as long as the
+limit means the same too, as it is judged against that): room that comes free later goes to new
+pods, not to an old wish. Where terms differ from the pod's placement, or something was refused, the
+node says so on its Node object (`Standing`, by pod UID). `is_refused` is that rule for node and
+extender alike: what counts as refused the node does not judge again.
 
 `counted` is what the extender counts a pod as, from its pod and its node alone. Invariant: never
 less than what the node enforces, or may come to enforce without a further word of the user. So it
@@ -283,7 +284,8 @@ def _means(key: str, wishes: Mapping[str, str], placed: PodPlacement) -> int | N
 def _value(key: str, wishes: Mapping[str, str], placed: PodPlacement) -> int:
     """Return what `key` asks; ValueError where that cannot be read."""
     if key in wishes:
-        return _READERS[key](wishes[key])
+        beside = placed.own_weights_bytes if key == MEMORY else 0
+        return _READERS[key](wishes[key]) + beside
     terms = usual(placed)
     if key == MEMORY:
         return terms.memory_bytes

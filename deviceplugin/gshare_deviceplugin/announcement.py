@@ -1,10 +1,11 @@
-"""Writes on the Node object what the agent alone knows: its inventory, and the terms in force.
+"""Writes on the Node object what the agent alone knows: inventory, terms in force, models.
 
 Besides events that is all it writes to the API. Annotations are replaced whole by a merge patch, so
 every write is safe to repeat. They are compared with what stands there when something changes and
 every CHECK_S, and put right if somebody changed them. Terms (`gshare.io/in-force`) are only of
-pods that differ from their placement, so most nodes have none. An agent that stops
-says so of its GPUs: the kubelet fails pods for good that come while it is away.
+pods that differ from their placement, so most nodes have none; models (`gshare.io/resident`) only
+where a model store keeps some. An agent that stops says so of its GPUs: the kubelet fails pods for
+good that come while it is away.
 """
 
 import logging
@@ -17,7 +18,13 @@ from urllib.parse import quote
 import msgspec
 
 from gshare import names
-from gshare.annotations import Standing, decode_in_force, encode_in_force, encode_inventory
+from gshare.annotations import (
+    Standing,
+    decode_in_force,
+    encode_in_force,
+    encode_inventory,
+    encode_resident,
+)
 from gshare.runtime.kube import ApiError, ApiServer, Node
 
 from .inventory import Inventory
@@ -36,13 +43,15 @@ _log = logging.getLogger(__name__)
 
 
 Standings = Mapping[str, Standing]
+Resident = Mapping[str, Mapping[str, int]]
 _Annotations = dict[str, str | None]
 
 
 class Announcement:
-    """Keeps both annotations as things are, on a thread of its own.
+    """Keeps the annotations as things are, on a thread of its own.
 
-    `terms` returns the terms in force by pod UID, given those that stand there.
+    `terms` returns the terms in force by pod UID, given those that stand there; `resident` the
+    models in each GPU's memory and their bytes.
     """
 
     def __init__(
@@ -51,11 +60,13 @@ class Announcement:
         node_name: str,
         inventory: Inventory,
         terms: Callable[[Standings], Standings] = lambda stood: stood,
+        resident: Callable[[], Resident] = dict,
     ) -> None:
         self._api = api
         self._path = f"/api/v1/nodes/{quote(node_name)}"
         self._inventory = inventory
         self._terms = terms
+        self._resident = resident
         self._has_written = False
         self._began_s = time.monotonic()
         self._pause_s = _FIRST_PAUSE_S
@@ -98,9 +109,11 @@ class Announcement:
             return 1.0
         standing = msgspec.json.decode(self._api.get(self._path), type=Node).metadata.annotations
         in_force = self._terms(_standings(standing))
+        resident = {uuid: models for uuid, models in self._resident().items() if models}
         wanted: _Annotations = {
             names.ANNOTATION_GPUS: encode_inventory(gpus),
             names.ANNOTATION_IN_FORCE: encode_in_force(in_force) if in_force else None,
+            names.ANNOTATION_RESIDENT: encode_resident(resident) if resident else None,
         }
         if any(standing.get(name) != text for name, text in wanted.items()):
             self._put(wanted)

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gshare import modes, terms
-from gshare.annotations import NodeGpu, PodPlacement, Standing
+from gshare.annotations import PodPlacement, Standing
 from gshare.modes import Packer, Timetable
 from gshare.rectangles import Size
 from gshare.terms import Refused, Room
 
+from .charge import Charge, Holder
 from .lease import Lease
 
 
@@ -35,7 +36,7 @@ class Beside:
     `bound` are pods, by UID, that were placed on it and have no lease yet.
     """
 
-    gpu: NodeGpu
+    charge: Charge
     leases: Sequence[Lease]
     bound: Mapping[str, PodPlacement]
     layout: Timetable
@@ -58,11 +59,10 @@ class Changed:
 
 def judge(held: Lease, wish: Wish, beside: Beside, used_bytes: int | None) -> Changed:
     """Return what comes into force of `wish`; `used_bytes` is the memory that the pod holds now."""
-    taken = sum(each.memory_bytes for each in beside.leases)
-    taken += sum(each.memory_bytes for each in beside.bound.values())
+    holders: list[Holder] = [*beside.leases, *beside.bound.values(), held]
     room = Room(
         fits=lambda quota: _larger(held, quota, beside) is not None,
-        memory_left_bytes=beside.gpu.memory_bytes - taken,
+        memory_left_bytes=beside.charge.left_bytes(holders) + held.memory_bytes,
         memory_used_bytes=used_bytes,
     )
     keys = terms.to_judge(held.asked, wish.texts, held.standing, wish.placed)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from gshare.errors import GshareError
+
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.05
@@ -108,7 +110,7 @@ class Children:
         now_s = time.monotonic()
         try:
             child.process = self._spawn(key)
-        except OSError as error:
+        except (OSError, GshareError) as error:
             _log.error("event=%s_not_started key=%s error=%r", self._kind, key, str(error))
             self._fail(child, 0.0, now_s)
             return

@@ -30,6 +30,7 @@ from .sweeper import Kubelet
 PATIENCE_S: Final = 10.0
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 1.0
+_STORE_POLL_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Door:
                 self._changed.wait(min(pause_s, left_s))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._settle(answer, until_s)
+        self._wait_for_store(answer, until_s)
         with self._changed:
             self._allowed += 1
         _log.info(
@@ -182,6 +184,19 @@ class Door:
                 return
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _wait_for_store(self, begun: Lease, until_s: float) -> None:
+        """Wait until the container has its memory and its model can be asked for.
+
+        Where no store comes, the container starts all the same, and loads for itself.
+        """
+        while not self._keeper.is_store_ready(begun):
+            if time.monotonic() >= until_s:
+                _log.warning(
+                    "event=store_not_ready lease=%s gpu=%s", begun.lease_id, begun.gpu_uuid
+                )
+                return
+            time.sleep(_STORE_POLL_S)
 
     def _refuse(self, refusal: Refusal) -> NoReturn:
         with self._changed:

@@ -68,12 +68,17 @@ class InventorySettings:
     """Where the node's NVIDIA CDI spec may lie; the last folder that has one counts, as in CDI."""
     quiet_s: float = 300
     """How long a GPU that failed must show no new fault before it is taken back."""
+    store_bytes: int | None = None
+    """What each GPU's model store takes for itself; None where the node has none."""
 
 
 def open_inventory(settings: InventorySettings, libraries: PodLibraries) -> Inventory:
     """Return the node's inventory, simulated GPUs made or opened; GshareError if they cannot be."""
     watch = WatchSettings(
-        settings.state, settings.window_ms * 1000 * settings.time_scale, settings.quiet_s
+        settings.state,
+        settings.window_ms * 1000 * settings.time_scale,
+        settings.quiet_s,
+        settings.store_bytes,
     )
     if settings.simulate is None:
         return NvmlInventory(NvidiaDriver(settings.cdi_folders), watch)

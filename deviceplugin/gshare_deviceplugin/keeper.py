@@ -7,7 +7,8 @@ SIGKILL at any line:
   begin   the layout that has room for it (names that have no record are ignored);
           its record, over the last lease of its device IDs; records of its pod's earlier leases;
           then `settle`
-  settle  folders and limits pages, then the timetable (`leases.prepare`); the token daemon reads
+  settle  what the GPU's model store may use (`modelstores` has one run where it may use something);
+          folders and limits pages, then the timetable (`leases.prepare`); the token daemon reads
           it, makes grant, counters and socket, and forgets others; folders it no longer names are
           removed (`leases.enforce`); CDI specs, which need the counters page
   change  the layout with its new rectangle; its record; then `settle`
@@ -25,7 +26,7 @@ first.
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gshare import modes, names
@@ -33,16 +34,18 @@ from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.errors import GshareError
 from gshare.lease import limits_of
 from gshare.modes import Settler, Timetable
-from gshare.runtime import leases
+from gshare.runtime import leases, stores
 from gshare.wire import Limits
 
-from . import cdi, changes, lease, libraries, mps_paths
+from . import cdi, changes, lease, libraries, mps_paths, store_terms
 from .changes import Beside, Changed, Wish
+from .charge import Charge
 from .inventory import Inventory
 from .lease import Lease, Refusal
 from .libraries import PodLibraries
 from .mps_paths import MpsPaths
 from .records import Records
+from .settings import StoreTerms
 from .shims import PodShims
 
 
@@ -62,6 +65,8 @@ class Ground:
     """What stands before the driver in containers that ask for it."""
     hook: str = names.HOOK_PRELOAD
     """How containers that do not say reach the hook."""
+    store: StoreTerms = field(default_factory=StoreTerms)
+    """What the model store of a GPU that has one gets."""
 
 
 class Keeper:
@@ -107,7 +112,7 @@ class Keeper:
             fresh = replace(fresh, libraries=self._ground.libraries.digest, hook=hook)
             before = self._records.layout(gpu.uuid)
             before = _renamed(before, {e.lease_id for e in replaced}, fresh)
-            arranged = lease.admit(fresh, others, gpu, before, self._settler)
+            arranged = lease.admit(fresh, others, self._charge(gpu), before, self._settler)
             if isinstance(arranged, Refusal):
                 return arranged
             self._records.write_layout(gpu.uuid, arranged)
@@ -140,7 +145,7 @@ class Keeper:
         its GPU is not there: to be tried again.
         """
         uuid = held.gpu_uuid
-        gpu = next((each for each in self._ground.inventory.gpus() if each.uuid == uuid), None)
+        gpu = self._gpu(uuid)
         with self._lock:
             known = self._records.leases()
             if gpu is None or known.get(held.digest) != held:
@@ -148,7 +153,7 @@ class Keeper:
             started = {each.pod_uid for each in known.values()}
             lies = self._records.layout(uuid)
             beside = Beside(
-                gpu,
+                self._charge(gpu),
                 [e for e in known.values() if e.gpu_uuid == uuid and e.digest != held.digest],
                 {u: e for u, e in placed.items() if e.gpu_uuid == uuid and u not in started},
                 lies,
@@ -184,13 +189,18 @@ class Keeper:
                 held, wanted = self._wanted(uuid)
             folder = self._records.gpu(uuid)
             folder.mkdir(parents=True, exist_ok=True)
-            leases.prepare(folder, wanted)
+            store_terms.write(folder, self._gpu(uuid), held, self._ground.store)
+            leases.prepare(folder, wanted, store_terms.identities(held))
             leases.enforce(folder, wanted)
             with self._lock:
                 for each, limits in zip(held, wanted, strict=True):
                     self._write_spec(each, limits)
                 if self._wanted(uuid)[1] == wanted:
                     self._unsettled.discard(uuid)
+
+    def is_store_ready(self, held: Lease) -> bool:
+        """Tell whether the GPU's model store has made room for a lease, and serves it if asked."""
+        return store_terms.is_followed(self._records.gpu(held.gpu_uuid), held)
 
     def clean(self) -> None:
         """Remove CDI specs that no lease has, and libraries that no container has mounted."""
@@ -209,6 +219,12 @@ class Keeper:
             present = {gpu.uuid for gpu in self._ground.inventory.gpus()}
             self._unsettled |= known | present | self._records.gpus()
             self._specs.clear()
+
+    def _gpu(self, uuid: str) -> NodeGpu | None:
+        return next((each for each in self._ground.inventory.gpus() if each.uuid == uuid), None)
+
+    def _charge(self, gpu: NodeGpu) -> Charge:
+        return Charge(gpu, stores.resident(self._records.gpu(gpu.uuid)))
 
     def _remove(self, digest: str) -> None:
         self._records.remove(digest)

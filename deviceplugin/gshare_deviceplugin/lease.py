@@ -16,10 +16,13 @@ from typing import Any, Final
 from gshare import names, terms, units
 from gshare.annotations import NodeGpu, PodPlacement, Standing, Terms, decode_placement
 from gshare.errors import InputError
+from gshare.models import ModelShare
 from gshare.modes import Settler, Timetable
 from gshare.rectangles import Size
 from gshare.workload import pods
 from gshare.workload.values import Shape
+
+from .charge import Charge
 
 DIGEST_LETTERS: Final = 32
 _UID_LETTERS: Final = 8
@@ -49,6 +52,8 @@ class Lease:
     and drivers that the container has mounted. Quotas and memory are the terms in force; `asked`
     are the texts by which they were judged, None where they are to be judged anew (changes.py).
     `hook` is how the container's calls reach the hook (names.HOOKS), empty for the node's way.
+    `model` is the key of the weights that the GPU's model store keeps for the pod, `model_bytes`
+    their size as it was announced.
     """
 
     lease_id: str
@@ -66,6 +71,15 @@ class Lease:
     asked: Mapping[str, str] | None = None
     refused: Mapping[str, str | None] = field(default_factory=dict)
     hook: str = ""
+    model: str | None = None
+    model_bytes: int | None = None
+
+    @property
+    def shared(self) -> ModelShare | None:
+        """Return the model whose weights the GPU's store keeps for the pod."""
+        if self.model is None:
+            return None
+        return ModelShare(self.model, self.model_bytes, self.owner.namespace)
 
     @property
     def standing(self) -> Standing:
@@ -146,6 +160,8 @@ def judge(
         quota_limit_percent=100,
         memory_bytes=placed.memory_bytes,
         hook=hook,
+        model=placed.shared.key if placed.shared else None,
+        model_bytes=placed.shared.size_bytes if placed.shared else None,
     )
     if before:
         return made.on_terms(before.standing, before.asked)
@@ -154,16 +170,18 @@ def judge(
 
 
 def admit(
-    wanted: Lease, held: Sequence[Lease], gpu: NodeGpu, before: Timetable, settler: Settler
+    wanted: Lease, held: Sequence[Lease], beside: Charge, before: Timetable, settler: Settler
 ) -> Timetable | Refusal:
-    """Return the layout of `gpu` with `wanted` beside `held`, or why it does not hold them all."""
+    """Return the layout of a GPU with `wanted` beside `held`, or why it does not hold them all."""
+    gpu = beside.gpu
     together = (*held, wanted)
     if len(together) > gpu.max_clients:
         return _full(wanted, f"has all of its {gpu.max_clients} MPS clients")
-    free = gpu.memory_bytes - sum(lease.memory_bytes for lease in held)
-    if wanted.memory_bytes > free:
+    free = beside.left_bytes(held)
+    asked_bytes = free - beside.left_bytes(together)
+    if asked_bytes > free:
         left = units.memory_text(max(0, free))
-        asked = units.memory_text(wanted.memory_bytes)
+        asked = units.memory_text(asked_bytes)
         return _full(wanted, f"has {left} of memory left where {asked} were placed")
     arranged = settler.settled(before, {each.lease_id: each.size for each in together})
     if arranged is None:
@@ -206,7 +224,7 @@ def _placement(owner: Owner, pod: Mapping[str, Any], size: Size) -> PodPlacement
             f"delete it and have it scheduled by a scheduler that asks the extender"
         )
     try:
-        placed = decode_placement(written)
+        placed = decode_placement(written, owner.namespace)
     except ValueError as error:
         return Refusal(f"{owner}: {_FIELD}: {written[:80]!r}: {error}; {_MAKE_ANEW}")
     if placed.size != size:

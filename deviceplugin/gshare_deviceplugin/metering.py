@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gshare.annotations import NodeGpu
-from gshare.runtime.metering import Delivered, Reading, by_daemon
+from gshare.runtime.metering import Delivered, Reading, by_daemon, with_shared
 from gshare.runtime.tokend import Stats
 from gshare_simgpu import SimulatedGpuError, SimulatedNode
 
@@ -36,14 +36,13 @@ class SimulatedMeter:
         self._node: SimulatedNode | None = None
 
     def read(self, gpu: NodeGpu, stats: Stats | None) -> Reading | None:
-        """Return the simulator's counts."""
-        del stats
+        """Return the simulator's counts, and the daemon's of shared memory."""
         try:
             self._node = self._node or SimulatedNode.open(self._directory, self._drivers)
             counters = self._node.counters(gpu.uuid)
         except SimulatedGpuError:
             return None
-        return Reading(
+        reading = Reading(
             now_ns=counters.now_ns,
             busy_ns=counters.busy_ns,
             sm_time_ns=counters.sm_time_ns,
@@ -51,3 +50,4 @@ class SimulatedMeter:
                 each.label: Delivered(each.busy_ns, each.memory_bytes) for each in counters.accounts
             },
         )
+        return with_shared(reading, stats)

@@ -6,6 +6,7 @@ gshare.names.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -14,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from gshare import names
 from gshare.annotations import NodeGpu
-from gshare.runtime import tokend
+from gshare.runtime import stores, tokend
 from gshare.runtime.metering import Delivered, Reading
 from gshare.runtime.tokend import Stats
 
@@ -34,6 +35,7 @@ _TABLE: Final = MappingProxyType(
     {
         names.METRIC_LEASE_GPU_SECONDS: ("GPU time that a lease got.", _LEASE),
         names.METRIC_LEASE_MEMORY_BYTES: ("Device memory that a lease holds.", _LEASE),
+        names.METRIC_LEASE_SHARED_BYTES: ("Memory of others that a lease maps.", _LEASE),
         names.METRIC_LEASE_QUOTA_REQUEST: ("Share of the time that a lease is due.", _LEASE),
         names.METRIC_LEASE_QUOTA_LIMIT: ("Share of the time it may get at most.", _LEASE),
         "gshare_lease_sm_ratio": ("Share of the SMs that a lease may use.", _LEASE),
@@ -50,6 +52,15 @@ _TABLE: Final = MappingProxyType(
         "gshare_gpu_memory_bytes": ("Device memory of the GPU.", _GPU),
         "gshare_gpu_leases": ("Leases on the GPU.", _GPU),
         "gshare_gpu_token_daemon_up": ("1 where its token daemon answers.", _GPU),
+        "gshare_gpu_model_store_up": (
+            "1 where its model store answers; only where one is to run.",
+            _GPU,
+        ),
+        names.METRIC_STORE_BUDGET_BYTES: ("Device memory that its model store may use.", ("gpu",)),
+        names.METRIC_STORE_RESIDENT_BYTES: (
+            "Weights that a model store keeps on its GPU.",
+            ("gpu", "name"),
+        ),
         "gshare_starts_total": ("Starts of containers that were allowed.", ()),
         "gshare_starts_refused_total": ("Starts of containers refused, by reason.", ("reason",)),
         "gshare_kubelet_registered": ("1 where the kubelet knows the resource.", ("resource",)),
@@ -87,6 +98,7 @@ class NodeCollector(Collector):
             if reading:
                 _add_reading(families, gpu, reading)
             _add_leases(families, own, reading)
+            _add_store(families, gpu, self._sources.keeper.gpu_folder(gpu.uuid))
         self._add_node(families)
         yield from families.values()
 
@@ -134,6 +146,17 @@ def _add_reading(families: dict[str, _Family], gpu: NodeGpu, reading: Reading) -
     _add(families, names.METRIC_GPU_SM_SECONDS, labels, reading.sm_time_ns / _NS)
 
 
+def _add_store(families: dict[str, _Family], gpu: NodeGpu, folder: Path) -> None:
+    budget = stores.budget(folder)
+    if budget is None:
+        return
+    is_up = stores.answers(folder, _STATS_S)
+    _add(families, "gshare_gpu_model_store_up", (gpu.uuid, gpu.model), is_up)
+    _add(families, names.METRIC_STORE_BUDGET_BYTES, (gpu.uuid,), budget.device_bytes)
+    for name, size in stores.resident(folder).items():
+        _add(families, names.METRIC_STORE_RESIDENT_BYTES, (gpu.uuid, name), size)
+
+
 def _add_leases(
     families: dict[str, _Family], held: Sequence[Lease], reading: Reading | None
 ) -> None:
@@ -148,3 +171,5 @@ def _add_leases(
             got = reading.leases.get(each.lease_id, Delivered())
             _add(families, names.METRIC_LEASE_GPU_SECONDS, labels, got.gpu_ns / _NS)
             _add(families, names.METRIC_LEASE_MEMORY_BYTES, labels, got.memory_bytes)
+            if got.shared_bytes is not None:
+                _add(families, names.METRIC_LEASE_SHARED_BYTES, labels, got.shared_bytes)

@@ -51,6 +51,8 @@ class WatchSettings:
     """The token window."""
     quiet_s: float
     """How long a GPU that failed must show no new fault before it is taken back."""
+    store_bytes: int | None = None
+    """What each GPU's model store takes for itself; None where the node has none."""
 
 
 class NvmlInventory:
@@ -168,7 +170,7 @@ class NvmlInventory:
     def _show(self) -> None:
         """Publish what is known, and say so to all who asked if it is new."""
         shown = tuple(
-            _with_health(device.gpu, self._health.get(uuid, Health()))
+            self._with_store(_with_health(device.gpu, self._health.get(uuid, Health())))
             for uuid, device in sorted(self._devices.items(), key=lambda each: each[1].index)
         )
         if shown == self._shown:
@@ -179,6 +181,13 @@ class NvmlInventory:
         self._write()
         for callback in self._callbacks:
             callback()
+
+    def _with_store(self, gpu: NodeGpu) -> NodeGpu:
+        """Return what others may have of a GPU: its model store is an MPS client, as pods are."""
+        store_bytes = self._settings.store_bytes
+        if store_bytes is None:
+            return gpu
+        return replace(gpu, max_clients=gpu.max_clients - 1, store_bytes=store_bytes)
 
     def _tell(self, shown: tuple[NodeGpu, ...]) -> None:
         before = {gpu.uuid: gpu for gpu in self._shown}

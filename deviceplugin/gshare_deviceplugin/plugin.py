@@ -29,6 +29,7 @@ from .podresources import PodResources
 from .pods import NodePods
 from .records import Records
 from .registrar import registered
+from .resident import ResidentModels
 from .settings import PluginSettings
 from .shims import PodShims
 from .sweeper import Listeners, Sweeper
@@ -100,6 +101,7 @@ class Plugin:
             mps=lambda uuid: mps_paths.serving(settings.node.state, uuid),
             shims=PodShims(settings.node.state, settings.host_root),
             hook=settings.hook,
+            store=settings.store,
         )
         meter: Meter = DaemonMeter()
         if simulated:
@@ -125,6 +127,7 @@ class Plugin:
             simulate=node.simulate,
             simulated_drivers=drivers,
             time_scale=node.time_scale,
+            store_bytes=self._settings.store.context_bytes if node.has_store else None,
         )
 
     def _follow(self, parts: "_Parts") -> None:
@@ -151,7 +154,14 @@ class _Parts:
         self._keeper = keeper = Keeper(ground)
         self._events = EventWriter(api, f"{names.DOMAIN}/node-agent", settings.node_name)
         self.door = Door(keeper, ground.inventory, self._pods, self._kubelet)
-        self.announcement = Announcement(api, settings.node_name, ground.inventory, self._standings)
+        self._resident = ResidentModels(
+            lambda: (gpu.uuid for gpu in ground.inventory.gpus()),
+            keeper.gpu_folder,
+            self._models_changed,
+        )
+        self.announcement = Announcement(
+            api, settings.node_name, ground.inventory, self._standings, self._resident.now
+        )
         listeners = Listeners(self._ended, self.announcement.tell, self._refused)
         self.sweeper = Sweeper(keeper, self._pods, self._kubelet, listeners)
         sources = Sources(
@@ -167,9 +177,11 @@ class _Parts:
         self._pods.start()
         self.sweeper.start()
         self.announcement.start()
+        self._resident.start()
 
     def stop(self) -> None:
         """Stop all, in reverse."""
+        self._resident.stop()
         self.announcement.stop()
         self.sweeper.stop()
         self._pods.stop()
@@ -194,6 +206,9 @@ class _Parts:
 
     def _pods_changed(self) -> None:
         self.sweeper.tell()
+
+    def _models_changed(self) -> None:
+        self.announcement.tell()
 
     def _missing(self) -> str:
         """Return what keeps the node from starting containers; empty when nothing does."""

@@ -123,7 +123,8 @@ class NodePods:
 
 def _placement(pod: Pod) -> PodPlacement | None:
     try:
-        return decode_placement(pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT, ""))
+        written = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT, "")
+        return decode_placement(written, pod.metadata.namespace)
     except ValueError:
         return None
 

@@ -1,10 +1,11 @@
 """How a node agent runs: one frozen value, read from flags and environment by `__main__` alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from gshare import names
+from gshare.runtime import stores
 
 WINDOW_MS: Final = 40
 
@@ -21,6 +22,13 @@ class NodeSettings:
     """`v100` or `v100:2`: that many simulated GPUs in place of the real ones."""
     time_scale: int = 1
     """How many times slower than real simulated GPUs are; 1 is real time."""
+    model_store: bool = True
+    """Whether GPUs keep announced models once for all pods; off where cuda-bindings is missing."""
+
+    @property
+    def has_store(self) -> bool:
+        """Tell whether this node's GPUs have model stores."""
+        return self.model_store and stores.is_installed()
 
     @property
     def window_us(self) -> int:
@@ -38,6 +46,19 @@ class RegistrarSettings:
     units_per_gpu: int = 1600
     """Devices of each resource a GPU: the sums of what rectangles side by side and one after
     another ask, for 16 functions of 100 %; 16,000 a node cost the kubelet 25 ms a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTerms:
+    """What the model store of each GPU gets of the node."""
+
+    context_bytes: int = stores.CONTEXT_BYTES
+    """What its context takes of the GPU's memory; others have none of that. Measure it where GPU or
+    driver differ from a V100's: `nvidia-smi` shows it for a store that keeps nothing."""
+    host_bytes: int = stores.HOST_BYTES
+    """Weights that it keeps in the host's memory at most, for when they come back to the GPU."""
+    shared_from: tuple[str, ...] = ()
+    """Namespaces that may store and drop what all namespaces see (keys under `shared/`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +80,6 @@ class PluginSettings:
     images which defeat a preload."""
     host_root: Path = Path("/")
     """Where the host's files lie for us; shims are made of the driver there."""
+    store: StoreTerms = field(default_factory=StoreTerms)
     kubeconfig: Path | None = None
     """None means the pod's own service account, else the user's default kubeconfig."""

@@ -174,7 +174,7 @@ def _is_ours(pod: Pod, claim: Claim) -> bool:
         return False
     text = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT, "")
     try:
-        placed = decode_placement(text)
+        placed = decode_placement(text, pod.metadata.namespace)
     except ValueError:
         return False
     return placed.gpu_uuid == claim.placement.gpu_uuid

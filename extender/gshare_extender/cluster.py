@@ -152,8 +152,10 @@ class Cluster:
             ledger.put_terms(name, offer.standings)
             ledger.put_resident(name, offer.resident)
             before = self._offers.get(name)
-            is_relieved = before is not None and before.standings != offer.standings
-            if is_relieved or (before != offer and self._resting.changed(name)):
+            is_other = before is None or before.capacity != offer.capacity
+            if before != offer and (
+                offer.relieves(before) or (is_other and self._resting.changed(name))
+            ):
                 self._note_freed(name)
             self._offers[name] = offer
             self._ranker.put(name)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gshare import preemption
-from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod, Reservation
 from gshare.modes import MODES, Packer
 from gshare.preemption import Budget, Plan, Waiting
@@ -173,14 +172,11 @@ class Preemptor:
 
     def _nominate(self, demand: Demand, plan: Plan) -> bool:
         """Hold the place, unless its GPU has changed since the plan was made."""
-        request = demand.request
-        placement = PodPlacement(
-            plan.gpu_uuid, request.sm_percent, request.quota_percent, plan.memory_bytes
-        )
+        uid = demand.request.key
         gone = frozenset(pod.uid for pod in (*plan.victims, *plan.leaving))
         expires = self._cluster.clock() + self._cluster.settings.nomination_s
         return self._cluster.nominate(
-            Reservation(request.key, plan.node, placement, expires, gone, demand.pod.spec.priority),
+            Reservation(uid, plan.node, plan.placement, expires, gone, demand.pod.spec.priority),
             plan.holders,
         )
 

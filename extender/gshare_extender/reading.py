@@ -18,9 +18,11 @@ from gshare.annotations import (
 )
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
+from gshare.models import ModelShare
 from gshare.placement import Request
-from gshare.policies import POLICIES, Preference
+from gshare.policies import AFFINITY, POLICIES, Preference
 from gshare.runtime.kube.objects import Container, Node, Pod
+from gshare.workload.values import Shape
 
 from . import alike
 
@@ -45,7 +47,23 @@ class Offer:
     units: tuple[int, int]
     trouble: str = ""
     standings: Mapping[str, Standing] = field(default_factory=dict)
-    resident: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    resident: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Bytes of the models that its GPUs' stores keep, by GPU and name."""
+
+    @property
+    def capacity(self) -> "Offer":
+        """Return it without what is in use of it."""
+        return replace(self, standings={}, resident={})
+
+    def relieves(self, before: "Offer | None") -> bool:
+        """Tell whether pods that are there may take less than they did: of terms, or of weights."""
+        if before is None:
+            return False
+        return before.standings != self.standings or any(
+            size > self.resident.get(uuid, {}).get(name, 0)
+            for uuid, models in before.resident.items()
+            for name, size in models.items()
+        )
 
 
 def asks(pod: Pod) -> bool:
@@ -62,7 +80,11 @@ def request(pod: Pod) -> Request | None:
         return None
     shape = asked.shape
     return Request(
-        pod.metadata.uid, shape.sm_percent, shape.quota_request_percent, shape.memory_bytes
+        pod.metadata.uid,
+        shape.sm_percent,
+        shape.quota_request_percent,
+        shape.memory_bytes,
+        _model(pod, shape),
     )
 
 
@@ -70,8 +92,10 @@ def preference(pod: Pod, policy: str) -> Preference:
     """Return which GPUs `pod` prefers, by `policy` where it does not say; InputError if wrong."""
     texts = pod.metadata.annotations
     chosen = texts.get(names.ANNOTATION_POLICY, policy)
+    asked = alike.asked(pod) if chosen == AFFINITY else None
+    model = _model(pod, asked.shape) if asked else None
     try:
-        return Preference(chosen, texts.get(names.ANNOTATION_MODEL, ""))
+        return Preference(chosen, model.name if model else "")
     except ValueError as error:
         known = ", ".join(POLICIES)
         name = pod.metadata.name
@@ -105,8 +129,8 @@ def observed(pod: Pod) -> PlacedPod | UnplacedPod | None:
 def offer(node: Node) -> Offer:
     """Return what `node` offers.
 
-    Nothing where its inventory or its pods' terms cannot be read; where its models cannot, which
-    are no more than a preference, its GPUs all the same.
+    Nothing where its inventory or its pods' terms cannot be read; where its models cannot, its GPUs
+    all the same: models that are there decide only about pods that announce no size.
     """
     allocatable = node.status.allocatable
     units = (_units(allocatable, names.RESOURCE_SM), _units(allocatable, names.RESOURCE_QUOTA))
@@ -123,6 +147,11 @@ def offer(node: Node) -> Offer:
         return replace(read, trouble=trouble)
 
 
+def _model(pod: Pod, shape: Shape) -> ModelShare | None:
+    """Return the model that a pod announces, as one of its namespace."""
+    return shape.model.within(sys.intern(pod.metadata.namespace)) if shape.model else None
+
+
 def _placement(pod: Pod) -> PodPlacement | str:
     """Return the placement of a bound pod, or why it has none."""
     text = pod.metadata.annotations.get(names.ANNOTATION_PLACEMENT)
@@ -130,7 +159,7 @@ def _placement(pod: Pod) -> PodPlacement | str:
         return _WENT_ROUND
     try:
         asked = alike.rectangle(pod)
-        placement = decode_placement(text)
+        placement = decode_placement(text, sys.intern(pod.metadata.namespace))
     except InputError as error:
         return f"cannot start: {error.field}: {error.value!r}: {error.problem}"
     except ValueError as error:

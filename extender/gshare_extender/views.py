@@ -36,6 +36,8 @@ def _gpu(picture: Picture, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
         "note": gpu.note,
         "memory": gpu.memory_bytes,
         "memory_free": snapshot.memory_free_bytes,
+        "store": gpu.store_bytes,
+        "models": [_model(snapshot, name) for name in sorted(snapshot.weights)],
         "clients_free": snapshot.clients_free,
         "used_area": snapshot.layout.used_area,
         "placements": [
@@ -45,6 +47,16 @@ def _gpu(picture: Picture, gpu: NodeGpu, snapshot: Snapshot) -> dict[str, Any]:
             {"quota": free.width, "sm": free.height}
             for free in modes.free_sizes(snapshot.layout.profile)
         ],
+    }
+
+
+def _model(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """Return what a GPU is charged for a model, and for which of its placements."""
+    return {
+        "name": name,
+        "memory": snapshot.weights[name],
+        "resident": snapshot.resident.get(name, 0),
+        "placements": [uid for uid, share in snapshot.shares if share.name == name],
     }
 
 

@@ -103,6 +103,42 @@ static int apart(void) {
     return 0;
 }
 
+/* Ends with 64 MiB of an import that was mapped three times, the largest mapping gone. */
+static int mapped_imports(void) {
+    CUmemGenericAllocationHandle theirs, same;
+    EXPECT(cuMemImportFromShareableHandle(&theirs, NULL, 1) == 0);
+    EXPECT(cuMemMap(0x1000, 32 * MIB, 0, theirs, 0) == 0);
+    EXPECT(cuMemMap(0x1000 + 32 * MIB, 64 * MIB, 0, theirs, 0) == 0);
+    EXPECT(cuMemRetainAllocationHandle(&same, (void *)(uintptr_t)theirs) == 0);
+    EXPECT(cuMemMap(0x1000 + 96 * MIB, 32 * MIB, 0, same, 0) == 0);
+    EXPECT(cuMemMap(0x1000 + 96 * MIB, 80 * MIB, 1, same, 0) == CUDA_ERROR_INVALID_VALUE);
+    EXPECT(cuMemUnmap(0x1000, 96 * MIB) == 0);
+    EXPECT(cuMemRelease(theirs) == 0 && cuMemRelease(same) == 0);
+    EXPECT(held() == 0);
+    return 0;
+}
+
+/* Ends with nothing: what was imported is given back, and what another's pool keeps never counts.
+ */
+static int ended_imports(void) {
+    CUmemGenericAllocationHandle theirs;
+    CUmemoryPool pool;
+    CUdeviceptr address, again;
+    uint64_t threshold = 1024 * MIB;
+    EXPECT(cuMemImportFromShareableHandle(&theirs, NULL, 1) == 0);
+    EXPECT(cuMemMap(0x1000, 32 * MIB, 0, theirs, 0) == 0 && cuMemRelease(theirs) == 0);
+    EXPECT(cuMemUnmap(0x1000, 32 * MIB) == 0);
+    fake_stats()->pool_reserved = 500 * MIB;
+    EXPECT(cuMemPoolImportFromShareableHandle(&pool, NULL, 1, 0) == 0);
+    EXPECT(cuMemPoolSetAttribute(pool, 4, &threshold) == 0 && held() == 0);
+    EXPECT(cuMemPoolImportPointer(&address, pool, NULL) == 0);
+    EXPECT(cuMemPoolImportPointer(&again, pool, NULL) == 0 && again == address);
+    EXPECT(cuMemAlloc_v2(&again, 1000 * MIB) == 0 && held() == 1000 * MIB);
+    EXPECT(cuMemFreeAsync(address, NULL) == 0 && cuMemFree_v2(again) == 0);
+    EXPECT(held() == 0);
+    return 0;
+}
+
 /* A pool whose threshold was raised keeps 600 MiB: they count until somebody needs them. */
 static int pools(void) {
     CUdeviceptr address, plain;
@@ -173,6 +209,7 @@ static int contexts(void) {
     EXPECT(cuCtxSetCurrent(primary) == 0 && cuMemAlloc_v2(&address, 70 * MIB) == 0);
     EXPECT(cuMemPoolSetAttribute(FAKE_POOL, 4, &threshold) == 0);
     EXPECT(cuMemAllocAsync(&address, 30 * MIB, NULL) == 0 && held() == CONTEXT + 100 * MIB);
+    EXPECT(cuIpcOpenMemHandle_v2(&address, (CUipcMemHandle){{0}}, 0) == 0);
     fake_stats()->pool_reserved = 0; /* the pool goes with the last context */
     EXPECT(cuDevicePrimaryCtxRelease_v2(0) == 0 && held() == 0);
     return 0;
@@ -213,6 +250,8 @@ int client_memory(const char *scenario) {
         {"arrays", arrays},
         {"maps", maps},
         {"apart", apart},
+        {"mapped_imports", mapped_imports},
+        {"ended_imports", ended_imports},
         {"pools", pools},
         {"kept", kept},
         {"in_threads", in_threads},

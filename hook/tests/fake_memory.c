@@ -137,6 +137,18 @@ CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t bytes) {
     return CUDA_SUCCESS;
 }
 
+/* A pool that holds as much as the device's, and memory of it at one address. */
+CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *shared, int type,
+                                            unsigned long long flags) {
+    *pool = (CUmemoryPool)0xc0;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemPoolImportPointer(CUdeviceptr *address, CUmemoryPool pool, void *shared) {
+    *address = 0x680000000000;
+    return CUDA_SUCCESS;
+}
+
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream) {
     struct fake_stats *stats = fake_stats();
     *address = 0x480000000000 + bytes; /* so that the free knows */

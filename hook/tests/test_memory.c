@@ -42,6 +42,20 @@ static void pinned_and_imported_memory_are_counted_apart(void) {
     CHECK(slot()->imported_bytes == 96 * MIB);
 }
 
+static void import_counts_once_however_often_it_is_mapped(void) {
+    run("mapped_imports");
+
+    CHECK(slot()->memory_bytes == 0);
+    CHECK(slot()->imported_bytes == 64 * MIB);
+}
+
+static void imports_leave_nothing_and_another_processs_pool_never_counts(void) {
+    run("ended_imports");
+
+    CHECK(slot()->memory_bytes == 0);
+    CHECK(slot()->imported_bytes == 0);
+}
+
 static void what_a_raised_pool_keeps_counts_and_is_trimmed_on_need(void) {
     run("pools");
 }
@@ -70,6 +84,7 @@ static void memory_goes_with_its_context(void) {
     run("contexts");
 
     CHECK(slot()->memory_bytes == 0);
+    CHECK(slot()->imported_bytes == 0);
 }
 
 int main(int count, char **arguments) {
@@ -80,6 +95,8 @@ int main(int count, char **arguments) {
         TEST(arrays_and_mipmaps_count_by_their_shape),
         TEST(physical_memory_counts_until_its_last_handle_and_mapping_are_gone),
         TEST(pinned_and_imported_memory_are_counted_apart),
+        TEST(import_counts_once_however_often_it_is_mapped),
+        TEST(imports_leave_nothing_and_another_processs_pool_never_counts),
         TEST(what_a_raised_pool_keeps_counts_and_is_trimmed_on_need),
         TEST(other_processes_see_what_a_raised_pool_keeps),
         TEST(memory_of_graphs_counts_by_its_peak_until_it_is_trimmed),

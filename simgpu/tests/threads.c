@@ -4,10 +4,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../src/driver/driver.h"
 
-enum { THREADS = 4, ROUNDS = 60, CALLBACK_EVERY = 10, LAUNCHES = 6 };
+enum { THREADS = 4, ROUNDS = 60, CALLBACK_EVERY = 10, LAUNCHES = 6, CHUNK = 2 << 20 };
 
 static const char PTX[] = ".version 7.0\n"
                           ".entry work(.param .u64 a, .param .align 8 .b8 b[24]) {\n"
@@ -15,6 +16,7 @@ static const char PTX[] = ".version 7.0\n"
                           ".entry other() { ret; }\n";
 
 static CUcontext context;
+static CUmemGenericAllocationHandle common; /* that all threads export */
 static atomic_int callbacks;
 
 static void must(CUresult result, int line) {
@@ -91,6 +93,51 @@ static void capture(CUfunction function) {
     }
 }
 
+/* Exports memory to ourselves, maps it, writes it, and lets it go. */
+static void share(CUmemGenericAllocationHandle handle, uint8_t value) {
+    CUmemAccessDesc access = {.location = {.type = 1}, .flags = 3};
+    CUmemGenericAllocationHandle imported = 0;
+    CUdeviceptr address = 0;
+    int fd = -1;
+    uint8_t seen = 0;
+
+    MUST(cuMemExportToShareableHandle(&fd, handle, 1, 0));
+    MUST(cuMemImportFromShareableHandle(&imported, (void *)(intptr_t)fd, 1));
+    close(fd);
+    MUST(cuMemAddressReserve(&address, CHUNK, 0, 0, 0));
+    MUST(cuMemMap(address, CHUNK, 0, imported, 0));
+    MUST(cuMemRelease(imported));
+    MUST(cuMemSetAccess(address, CHUNK, &access, 1));
+    MUST(cuMemsetD8_v2(address, value, 64));
+    MUST(cuMemcpyDtoH_v2(&seen, address, 1));
+    MUST(cuMemUnmap(address, CHUNK));
+    MUST(cuMemAddressFree(address, CHUNK));
+    if (handle != common && seen != value)
+        exit(2);
+}
+
+static CUmemGenericAllocationHandle make_memory(void) {
+    CUmemAllocationProp wanted = {.type = 1, .handle_types = 1, .location = {.type = 1}};
+    CUmemGenericAllocationHandle handle = 0;
+
+    MUST(cuMemCreate(&handle, CHUNK, &wanted, 0));
+    return handle;
+}
+
+static void share_memory(void) {
+    CUmemGenericAllocationHandle own = make_memory();
+    CUipcMemHandle handle;
+    CUdeviceptr memory = 0;
+
+    share(own, 7);
+    share(common, 8);
+    MUST(cuMemRelease(own));
+    MUST(cuMemAlloc_v2(&memory, 5000));
+    MUST(cuMemsetD8_v2(memory, 9, 5000));
+    MUST(cuIpcGetMemHandle(&handle, memory));
+    MUST(cuMemFree_v2(memory));
+}
+
 static void *work(void *unused) {
     CUmodule module = NULL;
     CUfunction function = NULL;
@@ -101,6 +148,8 @@ static void *work(void *unused) {
     MUST(cuModuleGetFunction(&function, module, "work"));
     for (int round = 0; round < ROUNDS; round++)
         round_trip(function, round);
+    for (int round = 0; round < ROUNDS / 3; round++)
+        share_memory();
     capture(function);
     MUST(cuModuleUnload(module));
     return NULL;
@@ -111,11 +160,13 @@ int main(void) {
 
     MUST(cuInit(0));
     MUST(cuDevicePrimaryCtxRetain(&context, 0));
+    MUST(cuCtxSetCurrent(context));
+    common = make_memory();
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, work, NULL);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    MUST(cuCtxSetCurrent(context));
+    MUST(cuMemRelease(common));
     MUST(cuCtxSynchronize());
     MUST(cuDevicePrimaryCtxRelease_v2(0));
     return callbacks == THREADS * (ROUNDS / CALLBACK_EVERY + LAUNCHES + 1) ? 0 : 1;

@@ -36,8 +36,8 @@ _GSHARE: Final = wheels.Project(
     wheels.ROOT,
     (
         "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "core", "extender",
-        "deviceplugin", "autoscaler", "profiler", "cli", "simgpu", "hook/src", "hook/include",
-        "hook/Makefile",
+        "deviceplugin", "autoscaler", "profiler", "cli", "modelstore/gshare_modelstore", "simgpu",
+        "hook/src", "hook/include", "hook/Makefile",
         "examples/inference-server/gshare_example_server", "examples/paper",
     ),
 )  # fmt: skip
@@ -47,6 +47,7 @@ _SERVER: Final = wheels.Project(
     (
         "examples/inference-server/pyproject.toml",
         "examples/inference-server/gshare_example_server",
+        "modelstore/gshare_modelstore",
     ),
 )
 
@@ -64,7 +65,7 @@ class Recipe:
 RECIPES: Final = {
     "node-agent": Recipe(
         f"gshare/node-agent:{VERSION}",
-        _GSHARE,
+        replace(_GSHARE, extra="modelstore"),
         "/opt/gshare",
         wheels.ROOT / "deviceplugin" / "Containerfile",
     ),

@@ -164,6 +164,7 @@ ALLOWED_WRITES = {
     "the agent writes its inventory": (names.ANNOTATION_GPUS, AGENT, None),
     "the agent of this node writes its inventory": (names.ANNOTATION_GPUS, AGENT, "own"),
     "the agent writes terms": (names.ANNOTATION_IN_FORCE, AGENT, "own"),
+    "the agent writes models": (names.ANNOTATION_RESIDENT, AGENT, "own"),
     "an extender nudges": (names.ANNOTATION_FREED, EXTENDER, None),
 }
 REFUSED_WRITES = {
@@ -173,6 +174,10 @@ REFUSED_WRITES = {
     "a user writes terms": (
         names.ANNOTATION_IN_FORCE, "jane", None,
         "gshare.io/in-force: is written by the node agent alone",
+    ),
+    "a user writes models": (
+        names.ANNOTATION_RESIDENT, "jane", None,
+        "gshare.io/resident: is written by the node agent alone",
     ),
     "an agent writes another node's terms": (
         names.ANNOTATION_IN_FORCE, AGENT, "elsewhere", "gshare.io/in-force: is not for the node"

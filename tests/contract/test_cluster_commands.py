@@ -10,7 +10,8 @@ from tests.support.cluster_objects import GIB, gpu, node, pod
 from tests.support.fake_api_server import FakeApiServer
 from tests.support.fake_api_troubles import Answer
 
-from gshare import names
+from gshare import annotations, names
+from gshare.models import ModelShare
 from gshare_cli import __main__ as command
 
 AGENTS = f"/api/v1/namespaces/{names.NAMESPACE}/pods"
@@ -76,10 +77,40 @@ def test_ps_tells_what_pods_got_by_their_nodes_agents(server, run):
     assert out.splitlines()[-1].split()[-2:] == ["40.0", "512Mi/1Gi"]
 
 
-def metrics(used_s, clock_s):
-    """Return an agent's page about the pod web-0."""
-    labels = 'namespace="team",pod="web-0",container="main",gpu="GPU-1",lease="a-1"'
+def test_ps_tells_what_pods_share_and_save(server, run):
+    store = annotations.encode_resident({"GPU-1": {"team/vit": GIB}})
+    given = {names.ANNOTATION_RESIDENT: store}
+    gpu_with_store = gpu("GPU-1", store_bytes=300 * 2**20)
+    server.put("nodes", node("n1", gpu_with_store, gpu("GPU-2"), annotations=given))
+    for name in ("web-0", "web-1"):
+        server.put("pods", pod(name, on="n1", gpu="GPU-1", model=ModelShare("vit", GIB)))
+    agent = pod("gshare-node-agent-x", namespace=names.NAMESPACE, limits={}, on="n1")
+    server.put("pods", agent)
+    path = f"{AGENTS}/gshare-node-agent-x:{names.PORT_NODE_AGENT_METRICS}/proxy/metrics"
+    for texts, clock_s in ((server.texts, 100.0), (server.later_texts, 101.0)):
+        pages = [metrics(1, clock_s, name, shared_bytes=GIB) for name in ("web-0", "web-1")]
+        texts[path] = "".join(pages[:1]) + pages[1].partition(names.METRIC_GPU_CLOCK_SECONDS)[0]
+
+    _, out, _ = run("ps")
+    *_, first, second, line = out.splitlines()
+    assert first.split()[-3:] == second.split()[-3:] == ["512Mi/1Gi", "1Gi", "512Mi"]
+    assert line == (
+        "n1, GPU 0: the model store keeps 1Gi once and 300Mi for itself, 2 replicas map 2Gi of "
+        "it: it saves 724Mi"
+    )
+
+    _, out, _ = run("ps", "--json")
+    row = json.loads(out)[0]
+    assert (row["model"], row["private_bytes"]) == ("team/vit", GIB // 2)
+    assert (row["shared_bytes"], row["saved_bytes"]) == (GIB, GIB // 2)
+
+
+def metrics(used_s, clock_s, name="web-0", shared_bytes=None):
+    """Return an agent's page about a pod."""
+    labels = f'namespace="team",pod="{name}",container="main",gpu="GPU-1",lease="a-1"'
+    shared = f"{names.METRIC_LEASE_SHARED_BYTES}{{{labels}}} {shared_bytes}\n"
     return (
+        f"{'' if shared_bytes is None else shared}"
         f"{names.METRIC_LEASE_GPU_SECONDS}{{{labels}}} {used_s}\n"
         f"{names.METRIC_LEASE_MEMORY_BYTES}{{{labels}}} {GIB // 2}\n"
         f'{names.METRIC_GPU_CLOCK_SECONDS}{{gpu="GPU-1",model="V100"}} {clock_s}\n'

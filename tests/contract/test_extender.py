@@ -38,7 +38,7 @@ def bound(api, name="p"):
     """Return where a pod is bound and what its annotation says."""
     pod = api.find("pods", "team", name)
     text = pod["metadata"]["annotations"][names.ANNOTATION_PLACEMENT]
-    return pod["spec"]["nodeName"], decode_placement(text)
+    return pod["spec"]["nodeName"], decode_placement(text, "team")
 
 
 def picture(scheduler):

@@ -122,11 +122,22 @@ def test_a_guest_that_is_killed_leaves_the_owner_its_memory(
         assert owner.poll() is None
 
 
-def test_an_owner_that_is_killed_leaves_nothing_on_its_account(tmp_path: Path) -> None:
-    with owner_and_guest(WAYS["by CUDA IPC"], tmp_path / "place") as (gpu, owner, guest):
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_an_owner_that_is_killed_leaves_nothing_on_its_account(
+    way: tuple[str, str], tmp_path: Path
+) -> None:
+    """The GPU still holds the memory, and charges it to its guest; the guest's cap does not."""
+    with owner_and_guest(way, tmp_path / "place") as (gpu, owner, guest):
         owner.kill()
         owner.wait()
 
         assert eventually(lambda: gpu.node.control.stats().lease("owner").memory_bytes == 0)
         assert gpu.accounted("guest") == CONTEXT_BYTES
+        assert gpu.taken() == CONTEXT_BYTES + SIZE
         assert guest.poll() is None
+
+
+def test_memory_that_is_imported_and_mapped_twice_is_counted_once(tmp_path: Path) -> None:
+    twice = FD_IMPORT.replace("use(address)", "show(handle); use(address)")
+    with owner_and_guest((FD_EXPORT, twice), tmp_path / "place") as (gpu, _, _):
+        assert gpu.counters("guest").slots[0].imported_bytes == SIZE

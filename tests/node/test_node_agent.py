@@ -94,6 +94,7 @@ def test_a_container_gets_its_quota_and_no_more(node: NodeAgent) -> None:
     assert share == pytest.approx(0.30, abs=0.03)
     assert metrics[names.METRIC_LEASE_GPU_SECONDS] > 0.5
     assert metrics[names.METRIC_LEASE_MEMORY_BYTES] >= 300 * 2**20
+    assert metrics[names.METRIC_LEASE_SHARED_BYTES] == 0
 
 
 def test_two_containers_share_a_gpu_by_their_quotas_and_leave_nothing(node: NodeAgent) -> None:

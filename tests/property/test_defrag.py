@@ -1,12 +1,19 @@
 """A plan to free GPUs, on clusters of any kind: made in its order, it loses nothing."""
 
+from dataclasses import replace
+
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.ledgers import gpu, placed, put_node
 
 from gshare import defrag
+from gshare.annotations import place_on
 from gshare.defrag import Tenant
+from gshare.defrag.weights import Weights
+from gshare.layout import Layout
 from gshare.ledger import Ledger
+from gshare.models import ModelShare
 from gshare.modes import RECT, Packer
 from gshare.placement import Request
 from gshare.preemption import Budget
@@ -14,8 +21,18 @@ from gshare.selectors import Selector
 
 GIB = 2**30
 NODES = ("a", "b", "c", "d", "e")
+STORES = (None, 0, GIB // 2)
 UNITS = 1000
 
+models = st.none() | st.builds(
+    ModelShare,
+    st.sampled_from(("bert", "shared/bert")),
+    st.sampled_from((None, 1, 3 * GIB, 4 * GIB)),
+    st.sampled_from(("a", "team")),
+)
+residents = st.dictionaries(
+    st.sampled_from(("a/bert", "team/bert", "shared/bert")), st.sampled_from((0, 1, 3 * GIB))
+)
 pods = st.tuples(
     st.sampled_from(NODES),
     st.sampled_from((10, 20, 30, 50, 70, 100)),
@@ -23,6 +40,7 @@ pods = st.tuples(
     st.integers(1, 4),
     st.sampled_from((0, 0, 5)),
     st.sampled_from(("web", "web", "batch", "")),
+    models,
 )
 
 
@@ -31,15 +49,20 @@ def clusters(draw):
     """Return a ledger, its tenants and budgets; every pod of it fitted where it stands."""
     ledger, tenants = Ledger(), {}
     for node in NODES:
-        put_node(ledger, node, gpu(f"GPU-{node}", memory_bytes=8 * GIB, max_clients=6), units=UNITS)
-    for index, (node, quota, sm, memory, priority, owner) in enumerate(
+        store = draw(st.sampled_from(STORES))
+        offered = gpu(f"GPU-{node}", memory_bytes=8 * GIB, max_clients=6, store_bytes=store)
+        put_node(ledger, node, offered, units=UNITS)
+        ledger.put_resident(node, {offered.uuid: draw(residents)})
+    for index, (node, quota, sm, memory, priority, owner, model) in enumerate(
         draw(st.lists(pods, max_size=24))
     ):
         uid = f"p{index}"
-        request = Request(uid, sm, quota, memory * GIB)
-        if type(ledger.fit(request, node)).__name__ != "Candidate":
+        request = Request(uid, sm, quota, memory * GIB, model)
+        answer = ledger.fit(request, node)
+        if type(answer).__name__ != "Candidate":
             continue
-        pod = placed(uid, node, quota, sm, memory * GIB, priority=priority, labels={"app": owner})
+        at = ledger.placement_for(answer, request)
+        pod = placed(uid, node, placement=at, priority=priority, labels={"app": owner})
         ledger.put(pod)
         reach = draw(st.sampled_from((None, None, frozenset({"a", "b", node}))))
         tenants[uid] = Tenant(pod, request, owner, reach)
@@ -67,10 +90,10 @@ def test_nothing_is_lost_and_every_set_is_feasible_after_each_move(given_):
             assert tenant.owner
             assert budgets[0].allowed or not budgets[0].covers(move.pod)
             assert tenant.reach is None or move.node in tenant.reach
-            size = tenant.request.size
             successor = f"{move.pod.uid}+"
-            memory = move.pod.placement.memory_bytes
-            ledger.put(placed(successor, move.node, size.width, size.height, memory))
+            (offered,) = ledger.inventory(move.node)
+            at = place_on(offered.gpu, tenant.request)
+            ledger.put(placed(successor, move.node, placement=at))
             assert ledger.problems() == ()
             ledger.drop_pod(move.pod.uid)
         assert _used(ledger, clearing.node) == []
@@ -94,6 +117,24 @@ def test_the_order_in_which_gpus_are_given_does_not_matter(given_, random):
     plans = [defrag.plan(each, tenants, budgets, Packer(RECT)) for each in (grounds(ledger), mixed)]
 
     assert plans[0] == plans[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(clusters(), st.lists(st.tuples(models, st.none() | st.just(GIB)), min_size=1, max_size=4))
+def test_what_a_pod_adds_is_counted_for_all_gpus_as_for_each(given_, asks):
+    """Also after pods have come to a GPU or left it."""
+    ledger, _, _ = given_
+    snapshots = [each for node in NODES for each in ledger.snapshots(node)]
+    bare = [replace(each, layout=Layout(), memory=(), shares=()) for each in snapshots]
+    weights = Weights(snapshots)
+    for now in (snapshots, bare, snapshots):
+        for place, each in enumerate(now):
+            weights.write(place, each)
+        for model, memory in asks:
+            request = Request("new", 50, 50, memory, model)
+            counted = np.broadcast_to(weights.asked(request), len(now)).tolist()
+
+            assert counted == [each.memory_asked(request) for each in now]
 
 
 def _used(ledger, node):

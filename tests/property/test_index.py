@@ -14,13 +14,17 @@ from tests.support import ledgers, plain_ranking
 from gshare.ledger import Ledger
 from gshare.ledger.judging import Asked
 from gshare.ledger.search import Search
+from gshare.models import ModelShare
 from gshare.modes import MODES, Packer
 from gshare.placement import Request
 from gshare.policies import POLICIES, Preference
 
 NODES = [f"n{index}" for index in range(9)]
-MODELS = ["bert", "llama"]
 GIB = 2**30
+MI = 2**20
+KEYS = ["bert", "llama", "shared/bert"]
+NAMES = ["a/bert", "a/llama", "b/bert", "shared/bert"]
+SIZES = [None, 1, 3 * MI, GIB, 4 * GIB]
 MIXES = {"grid": [10, 20, 30, 40, 50, 60], "small": [5, 8, 12, 20, 24], "any": range(1, 101)}
 
 
@@ -34,6 +38,7 @@ def some_ledger(mode: str, chance: random.Random, nodes: int, gpus: int) -> Ledg
                 memory_bytes=chance.choice([16, 16, 80]) * GIB,
                 max_clients=chance.choice([6, 48, 48]),
                 is_healthy=chance.random() < 0.9,
+                store_bytes=chance.choice([None, 0, 300 * MI]),
             )
             for index in range(chance.randint(0, gpus))
         ]
@@ -41,9 +46,22 @@ def some_ledger(mode: str, chance: random.Random, nodes: int, gpus: int) -> Ledg
             inventory[-1] = ledgers.gpu("GPU-of-two-nodes", memory_bytes=16 * GIB)
         units = chance.choice([0, 150, *[10_000] * 6])
         ledger.put_node(name, inventory, units, units)
-        models = {gpu.uuid: {chance.choice(MODELS)} for gpu in inventory if chance.random() < 0.3}
-        ledger.put_resident(name, models)
+        ledger.put_resident(name, residents(chance, [gpu.uuid for gpu in inventory]))
     return ledger
+
+
+def residents(chance: random.Random, uuids: list[str]) -> dict[str, dict[str, int]]:
+    """Return what the stores of some GPUs keep."""
+    sizes = [size or 0 for size in SIZES]
+    some = [uuid for uuid in uuids if chance.random() < 0.3]
+    return {uuid: {chance.choice(NAMES): chance.choice(sizes)} for uuid in some}
+
+
+def some_model(chance: random.Random) -> ModelShare | None:
+    """Return what a pod announces, if anything."""
+    if chance.random() < 0.5:
+        return None
+    return ModelShare(chance.choice(KEYS), chance.choice(SIZES), chance.choice("ab"))
 
 
 def fill(ledger: Ledger, chance: random.Random, mix: str) -> None:
@@ -56,6 +74,7 @@ def fill(ledger: Ledger, chance: random.Random, mix: str) -> None:
                 uid = f"{node}-{index}-{len(snapshot.memory)}"
                 quota, sm = (chance.choice(MIXES[mix]) for _ in range(2))
                 pod = ledgers.placed(uid, node, quota, sm, memory=GIB // 2, gpu=snapshot.gpu.uuid)
+                pod = ledgers.sharing(pod, some_model(chance))
                 is_forged = chance.random() < 0.01
                 if is_forged or snapshot.layout.beside(uid, pod.placement.size):
                     ledger.put(pod)
@@ -78,8 +97,9 @@ def hold(ledger: Ledger, chance: random.Random) -> None:
 
 def asked(chance: random.Random, mix: str) -> tuple[Request, Preference]:
     quota, sm = (chance.choice(MIXES[mix]) for _ in range(2))
-    request = Request("new", sm, quota, chance.choice([None, GIB // 4, GIB // 4, 9 * GIB]))
-    return request, Preference(chance.choice(list(POLICIES)), chance.choice(MODELS))
+    memory = chance.choice([None, GIB // 4, GIB // 4, 9 * GIB])
+    request = Request("new", sm, quota, memory, some_model(chance))
+    return request, Preference(chance.choice(list(POLICIES)), chance.choice(NAMES))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -122,13 +142,16 @@ def everything(ledger: Ledger, request: Request, names: list[str], preference: P
 
 
 def change(ledger: Ledger, chance: random.Random) -> None:
-    """Take a pod away, or a node, or bring one."""
+    """Take a pod away, or a node, or bring one, or other weights."""
     pods, nodes = list(ledger.placed()), list(ledger.nodes())
-    kind = chance.choice(["pod", "pod", "pod", "nothing", "node", "new node"])
+    kind = chance.choice(["pod", "pod", "pod", "nothing", "node", "new node", "weights"])
     if kind == "pod" and pods:
         ledger.drop_pod(chance.choice(pods).uid)
     elif kind == "node" and nodes:
         ledger.drop_node(chance.choice(nodes))
+    elif kind == "weights" and nodes:
+        node = chance.choice(nodes)
+        ledger.put_resident(node, residents(chance, [gpu.uuid for gpu in ledger.inventory(node)]))
     elif kind == "new node":
         ledgers.put_node(ledger, chance.choice(NODES), ledgers.gpu("GPU-new"), units=10_000)
 

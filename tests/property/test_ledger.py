@@ -3,7 +3,8 @@
 The machine plays an API server, reduced to what it holds, and the extender's part of each bind; its
 watch tells the ledger of pods late. Some pods are bound round the extender (`forged`), so only GPUs
 with one of those may be in trouble. In truth, by what the API server holds and not by the ledger's
-books, every other GPU can play what stands on it.
+books, every other GPU can play what stands on it. Pods announce models, and the stores of GPUs load
+them where memory is left, as far as the ledger knows too.
 """
 
 import functools
@@ -12,12 +13,13 @@ import random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.support import ledger_books, ledgers, oracle, plain_ranking
+from tests.support import ledger_books, ledgers, oracle, plain_memory, plain_ranking
 from tests.support.ledger_books import gpu
 
 from gshare import exact
 from gshare.annotations import NodeGpu, PodPlacement
 from gshare.ledger import Candidate, Ledger, PlacedPod, Problem, ProblemKind, Reservation
+from gshare.models import ModelShare
 from gshare.modes import RECT, SLICED, Layout, Mode, Packer, Settler
 from gshare.placement import Request
 from gshare.policies import Preference
@@ -25,11 +27,22 @@ from gshare.policies import Preference
 NODES = ("a", "b", "c")
 SIDES = st.one_of(st.integers(1, 100), st.sampled_from([6, 12, 20, 24, 40, 50, 60]))
 MEMORY = st.sampled_from([None, 2**30, 2**30, 8 * 2**30, 8 * 2**30 + 1])
+KEYS = ("bert", "shared/bert")
+NAMES = ("a/bert", "b/bert", "shared/bert")
+WEIGHTS = [None, None, 2**21 + 1, 6 * 2**30, 7 * 2**30]
+MODEL = st.none() | st.builds(
+    ModelShare, st.sampled_from(KEYS), st.sampled_from(WEIGHTS), st.sampled_from("ab")
+)
+STORE = 300 * 2**20
 GPUS = 2
-CHANGES = ("lost", "back", "unwell", "doubled")
+CHANGES = ("lost", "back", "unwell", "doubled", "storeless")
 UNITS = 500
 HELD_S = 30
-PROBES = ((60, 50), (20, 24))
+PROBES = (
+    Request("probe", 50, 60, 2**30),
+    Request("probe", 24, 20, 2**30, ModelShare("bert", 6 * 2**30, "a")),
+    Request("probe", 24, 20, None, ModelShare("shared/bert", None, "a")),
+)
 is_feasible = functools.lru_cache(4096)(exact.is_feasible)
 
 
@@ -42,6 +55,8 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.ledger = Ledger(Packer(self.mode))
         self.nodes: dict[str, list[NodeGpu]] = {}
+        self.resident: dict[str, dict[str, dict[str, int]]] = {}
+        """What the stores keep, by node, GPU and model."""
         self.pods: dict[str, PlacedPod] = {}
         self.unseen: set[str] = set()
         """Bound, and the watch has not shown it yet."""
@@ -61,24 +76,32 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(node=st.sampled_from(NODES))
     def node_comes(self, node: str) -> None:
-        self._offer(node, [gpu(node, index) for index in range(GPUS)])
+        stores = (STORE, None)
+        self._offer(node, [gpu(node, index, store_bytes=stores[index]) for index in range(GPUS)])
 
     @precondition(lambda self: self.nodes)
     @rule(data=st.data())
     def node_goes(self, data: st.DataObject) -> None:
         node = data.draw(st.sampled_from(sorted(self.nodes)))
         del self.nodes[node]
+        self.resident.pop(node, None)
         self.ledger.drop_node(node)
 
     @precondition(lambda self: self.nodes)
     @rule(data=st.data(), index=st.integers(0, GPUS - 1), what=st.sampled_from(CHANGES))
     def inventory_changes(self, data: st.DataObject, index: int, what: str) -> None:
-        """Have a GPU be lost, or come back, perhaps unwell; or list one that another node has."""
+        """Have a GPU be lost, or come back, perhaps unwell; or list one that another node has.
+
+        One that comes back may have lost its store, and one that had none may have got one.
+        """
         node = data.draw(st.sampled_from(sorted(self.nodes)))
         if what == "doubled":
             listed = gpu(data.draw(st.sampled_from(NODES)), index)
         else:
-            listed = gpu(node, index, is_healthy=what != "unwell")
+            store = None if what == "storeless" else STORE
+            listed = gpu(node, index, is_healthy=what != "unwell", store_bytes=store)
+            if not self._has_room(node, listed, self.resident.get(node, {})):
+                return
         others = [each for each in self.nodes[node] if each.uuid != listed.uuid]
         self._offer(node, others if what == "lost" else [*others, listed])
 
@@ -86,12 +109,48 @@ class LedgerMachine(RuleBasedStateMachine):
         self.nodes[node] = gpus
         self.ledger.put_node(node, gpus, UNITS, UNITS)
 
+    @precondition(lambda self: self.nodes)
+    @rule(data=st.data(), size=st.sampled_from(WEIGHTS))
+    def a_store_loads(self, data: st.DataObject, size: int | None) -> None:
+        """Have a store load a model, or give it up; a pod without a size counts with it."""
+        node = data.draw(st.sampled_from(sorted(self.nodes)))
+        if not self.nodes[node]:
+            return
+        each = data.draw(st.sampled_from(self.nodes[node]))
+        there = ledger_books.holders(self.ledger, node, each.uuid).values()
+        wanted = sorted({at.shared.name for at in there if at.shared and not at.shared.size_bytes})
+        name = data.draw(st.sampled_from(wanted or NAMES))
+        loaded = {**self.resident.get(node, {})}
+        loaded[each.uuid] = {**loaded.get(each.uuid, {}), name: size or 0}
+        if self._has_room(node, each, loaded):
+            self.resident[node] = loaded
+            self.ledger.put_resident(node, loaded)
+
+    def _has_room(self, node: str, each: NodeGpu, resident: dict[str, dict[str, int]]) -> bool:
+        """Tell whether all that is known or true of a GPU's pods leaves its store that memory."""
+        holders = ledger_books.holders(self.ledger, node, each.uuid)
+        waiting = {
+            held.uid: held.placement
+            for held in self.ledger.reservations()
+            if (held.node, held.placement.gpu_uuid) == (node, each.uuid)
+        }
+        true = {
+            pod.uid: pod.placement
+            for pod in self.pods.values()
+            if ledger_books.is_on(pod, node, each.uuid)
+        }
+        there = {**waiting, **holders, **true}
+        kept = resident.get(each.uuid, {})
+        return plain_memory.promised(each, there.values(), kept) <= each.memory_bytes
+
     # The extender's verbs.
 
-    @rule(quota=SIDES, sm=SIDES, memory=MEMORY)
-    def pod_is_filtered(self, quota: int, sm: int, memory: int | None) -> None:
+    @rule(quota=SIDES, sm=SIDES, memory=MEMORY, model=MODEL)
+    def pod_is_filtered(
+        self, quota: int, sm: int, memory: int | None, model: ModelShare | None
+    ) -> None:
         uid = self._new("p")
-        self.asked[uid] = Request(uid, sm, quota, memory)
+        self.asked[uid] = Request(uid, sm, quota, memory, model)
         self._filter(uid)
 
     @precondition(lambda self: self._held())
@@ -151,7 +210,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def _claim(self, uid: str) -> bool:
         held = self.ledger.reservation(uid)
         if self.ledger.is_sound(uid):
-            best = Candidate(held.node, held.placement.gpu_uuid, held.placement.memory_bytes, 0)
+            at = held.placement
+            best = Candidate(
+                held.node, at.gpu_uuid, at.memory_bytes, 0, has_own_weights=at.has_own_weights
+            )
         else:
             self.ledger.cancel(uid)
             best = self.ledger.fit(self.asked[uid], held.node)
@@ -171,7 +233,8 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         uid = self._new("urgent")
         asked = victim.placement
-        self.asked[uid] = Request(uid, asked.sm_percent, asked.quota_percent, asked.memory_bytes)
+        own = asked.memory_bytes - asked.own_weights_bytes
+        self.asked[uid] = Request(uid, asked.sm_percent, asked.quota_percent, own, asked.model)
         gone = frozenset({victim.uid})
         held = Reservation(uid, victim.node, asked, self.now_s + HELD_S, gone, 1)
         self.ledger.reserve(held)
@@ -238,6 +301,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(Packer(self.mode))
         events = [lambda pod=pod: self.ledger.put(pod) for pod in self.pods.values()]
         events += [lambda node=node: self._offer(node, self.nodes[node]) for node in self.nodes]
+        events += [lambda node=node: self._tell_resident(node) for node in self.resident]
         random.Random(seed).shuffle(events)  # noqa: S311
         for event in events:
             event()
@@ -258,7 +322,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 ]
                 if not self.forged & {pod.uid for pod in here}:
                     assert is_feasible(tuple(sorted(pod.placement.size for pod in here)))
-                    assert sum(pod.placement.memory_bytes for pod in here) <= each.memory_bytes
+                    placements = [pod.placement for pod in here]
+                    kept = self.resident.get(node, {}).get(each.uuid, {})
+                    assert plain_memory.promised(each, placements, kept) <= each.memory_bytes
                     assert len(here) <= each.max_clients
 
     @invariant()
@@ -287,6 +353,22 @@ class LedgerMachine(RuleBasedStateMachine):
                     assert dict(snapshot.memory) == {
                         uid: placement.memory_bytes for uid, placement in holders.items()
                     }
+
+    @invariant()
+    def memory_is_what_all_holders_leave_of_it(self) -> None:
+        """However it came about, it is what counting anew gives: models once, the store once."""
+        lost = {
+            (each.node, each.gpu_uuid)
+            for each in self.ledger.problems()
+            if each.kind is ProblemKind.CONFLICT
+        }
+        for node, gpus in self.nodes.items():
+            for each, snapshot in zip(gpus, self.ledger.snapshots(node), strict=True):
+                if (node, each.uuid) not in lost:
+                    there = ledger_books.holders(self.ledger, node, each.uuid)
+                    kept = self.resident.get(node, {}).get(each.uuid, {})
+                    promised = plain_memory.promised(each, there.values(), kept)
+                    assert snapshot.memory_free_bytes == each.memory_bytes - promised
 
     @invariant()
     def a_gpu_that_two_nodes_list_is_told_of_each(self) -> None:
@@ -325,8 +407,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def a_question_asked_again_is_answered_as_by_the_plain_rule(self) -> None:
         """Whatever has happened since it was asked last."""
-        for quota, sm in PROBES:
-            request = Request("probe", sm, quota, 2**30)
+        for request in PROBES:
             found = self.ledger.rank(request, NODES, 2).candidates
             plain, _ = plain_ranking.rank(self.ledger, request, NODES, 2, Preference(), self.mode)
             assert [(each.node, each.gpu_uuid, each.is_relaid) for each in found] == plain
@@ -348,7 +429,11 @@ class LedgerMachine(RuleBasedStateMachine):
         return f"{kind}{self.count}"
 
     def _bind(self, uid: str, node: str, placement: PodPlacement) -> None:
-        self.pods[uid] = PlacedPod(uid, "team", uid, node, placement)
+        namespace = placement.model.namespace if placement.model else "team"
+        self.pods[uid] = PlacedPod(uid, namespace, uid, node, placement)
+
+    def _tell_resident(self, node: str) -> None:
+        self.ledger.put_resident(node, self.resident[node])
 
     def _held(self) -> list[str]:
         """Return the pods that have a place and are not bound, as far as is known."""

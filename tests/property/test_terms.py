@@ -3,7 +3,8 @@
 A user writes anything on running pods; the node judges when it comes to it; what it says arrives
 later still. At every step the leases lie on the GPU without overlap and their memory is there, and
 the extender, from what has arrived, counts each pod as no less than its node enforces, or will
-when it next judges without a further word of the user.
+when it next judges without a further word of the user. Some pods announce a model, whose weights
+are there once where the node has a model store, and in the memory of each pod where it has none.
 """
 
 from dataclasses import replace
@@ -11,17 +12,20 @@ from dataclasses import replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.support import oracle
+from tests.support import oracle, plain_memory
 from tests.support.gpu_pods import GIB, GPU, node_gpu
 
 from gshare import modes, terms
-from gshare.annotations import PodPlacement, Standing
+from gshare.annotations import NodeGpu, PodPlacement, Standing, place_on
 from gshare.layout import Layout
 from gshare.lease import limits_of
+from gshare.models import ModelShare
 from gshare.modes import Settler
+from gshare.placement import Request
 from gshare.terms import LIMIT, MEMORY, REQUEST
 from gshare_deviceplugin import changes, lease
 from gshare_deviceplugin.changes import Beside, Wish
+from gshare_deviceplugin.charge import Charge
 from gshare_deviceplugin.lease import Lease, Owner, Refusal
 
 PERCENT = st.one_of(st.integers(1, 100), st.sampled_from([20, 30, 40, 60]))
@@ -30,11 +34,16 @@ TEXTS = {
     LIMIT: st.one_of(st.none(), st.none(), PERCENT.map(str), st.just("all")),
     MEMORY: st.one_of(st.integers(1, 9).map(lambda gib: f"{gib}Gi"), st.sampled_from([None, "-1"])),
 }
-CARD = node_gpu()
+MODELS = st.sampled_from(
+    [None, None, ModelShare("bert", 2 * GIB, "team"), ModelShare("shared/bert", None, "team")]
+)
+RESIDENT = {"shared/bert": GIB}
 
 
 class TermsMachine(RuleBasedStateMachine):
     """One GPU; each pod has annotations, a lease, and what its node last said of it."""
+
+    card: NodeGpu = node_gpu(store_bytes=GIB // 2)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,21 +61,34 @@ class TermsMachine(RuleBasedStateMachine):
         for sm, quota in ((50, 40), (50, 40), (20, 30)):
             self.pod_starts(sm, quota, 4)
 
-    @rule(sm=PERCENT, quota=PERCENT, gib=st.integers(1, 6), asked=st.sampled_from([None, {}]))
+    @rule(
+        sm=PERCENT,
+        quota=PERCENT,
+        gib=st.integers(1, 6),
+        asked=st.sampled_from([None, {}]),
+        model=MODELS,
+    )
     def pod_starts(
-        self, sm: int, quota: int, gib: int, asked: dict[str, str] | None = None
+        self,
+        sm: int,
+        quota: int,
+        gib: int,
+        asked: dict[str, str] | None = None,
+        model: ModelShare | None = None,
     ) -> None:
         self.count += 1
         uid = f"p{self.count}"
         owner = Owner("team", uid, "server")
-        memory = gib * GIB
+        placed = place_on(self.card.gpu, Request(uid, sm, quota, gib * GIB, model))
+        memory, shared = placed.memory_bytes, placed.shared
         wanted = Lease(uid, uid, owner, uid, "f", 1, GPU, sm, quota, 100, memory, asked=asked)
+        if shared is not None:
+            wanted = replace(wanted, model=shared.key, model_bytes=shared.size_bytes)
         others = list(self.leases.values())
-        arranged = lease.admit(wanted, others, CARD, self.layout, self.settler)
+        arranged = lease.admit(wanted, others, self._charge(), self.layout, self.settler)
         if isinstance(arranged, Refusal):
             return
-        self.layout, self.leases[uid] = arranged, wanted
-        self.placed[uid] = PodPlacement(GPU, sm, quota, memory)
+        self.layout, self.leases[uid], self.placed[uid] = arranged, wanted, placed
         self.texts[uid], self.used[uid] = {}, 0
 
     @precondition(lambda self: self.leases)
@@ -137,7 +159,11 @@ class TermsMachine(RuleBasedStateMachine):
         assert set(self.layout.keys) == set(self.leases)
         assert dict(zip(self.layout.keys, self.layout.sizes, strict=True)) == self._sizes()
         assert oracle.violations(self.layout) == []
-        assert sum(each.memory_bytes for each in self.leases.values()) <= CARD.memory_bytes
+        held = [
+            replace(self.placed[uid], memory_bytes=each.memory_bytes)
+            for uid, each in self.leases.items()
+        ]
+        assert plain_memory.promised(self.card, held, RESIDENT) <= self.card.memory_bytes
 
     @invariant()
     def every_lease_can_be_written(self) -> None:
@@ -175,11 +201,23 @@ class TermsMachine(RuleBasedStateMachine):
 
     def _beside(self, uid: str) -> Beside:
         others = [replace(each) for key, each in self.leases.items() if key != uid]
-        return Beside(CARD, others, {}, self.layout, self.settler.packer_of(self.layout))
+        packer = self.settler.packer_of(self.layout)
+        return Beside(self._charge(), others, {}, self.layout, packer)
+
+    def _charge(self) -> Charge:
+        return Charge(self.card, RESIDENT)
 
     def _sizes(self) -> dict[str, object]:
         return {uid: each.size for uid, each in self.leases.items()}
 
 
+class StorelessMachine(TermsMachine):
+    """The same on a node without a model store."""
+
+    card = node_gpu()
+
+
 TestTerms = TermsMachine.TestCase
-TestTerms.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTerms.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestStorelessTerms = StorelessMachine.TestCase
+TestStorelessTerms.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -33,7 +33,8 @@ def pod(name: str = "web-0", sm: int = 12, quota: int = 40, **more: Any) -> dict
     """Return a pod that asks for a rectangle; with `on` (node) and `gpu` (UUID) it has one."""
     written = dict(more.get("annotations", {}))
     if "gpu" in more:
-        placed = PodPlacement(more["gpu"], sm, quota, more.get("memory", GIB))
+        model, own = more.get("model"), more.get("has_own_weights", False)
+        placed = PodPlacement(more["gpu"], sm, quota, more.get("memory", GIB), model, own)
         written[names.ANNOTATION_PLACEMENT] = annotations.encode_placement(
             placed, more.get("mode", "")
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from gshare import names
 from gshare.annotations import NodeGpu, PodPlacement, encode_placement
+from gshare.models import ModelShare
 
 GIB = 2**30
 GPU = "GPU-11111111-1111-1111-1111-111111111111"
@@ -25,9 +26,10 @@ def pod(  # noqa: PLR0913 (each has a default)
     annotations: dict[str, str] | None = None,
     gpu: str = GPU,
     memory: int = GIB,
+    model: ModelShare | None = None,
 ) -> dict[str, Any]:
     """Return a pod of namespace `team` that was placed; `annotations` are set over the usual."""
-    placed = encode_placement(PodPlacement(gpu, sm, quota, memory))
+    placed = encode_placement(PodPlacement(gpu, sm, quota, memory, model))
     limits = {names.RESOURCE_SM: str(sm), names.RESOURCE_QUOTA: str(quota)}
     return {
         "metadata": {

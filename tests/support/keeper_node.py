@@ -1,17 +1,20 @@
 """A keeper on a state directory of its own with a real token daemon, to be killed anywhere."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from gshare import names, terms, wire
 from gshare.annotations import NodeGpu, PodPlacement
-from gshare.runtime import tokend
+from gshare.models import ModelShare
+from gshare.runtime import stores, tokend
 from gshare_deviceplugin import cdi, lease, libraries
 from gshare_deviceplugin.changes import Wish
 from gshare_deviceplugin.edits import ContainerEdits
@@ -27,6 +30,8 @@ from .daemon import ChildDaemon, native
 from .gpu_pods import GIB, GPU, node_gpu
 
 WINDOW_US = 40_000
+VIT = ModelShare("vit", GIB, "team")
+"""What every pod announces: the GPU has its weights once."""
 # Calls that change what others see; a draft that nobody reads yet is no step.
 _STEPS = ("replace", "unlink", "mkdir", "rmdir")
 
@@ -36,12 +41,12 @@ class Killed(BaseException):
 
 
 class FakeInventory:
-    """One GPU; the real inventory asks NVML."""
+    """One GPU with a model store; the real inventory asks NVML."""
 
     window_us = WINDOW_US
 
     def gpus(self) -> tuple[NodeGpu, ...]:
-        return (node_gpu(),)
+        return (_gpu(),)
 
     def edits(self, uuid: str, lease_id: str) -> ContainerEdits:
         return ContainerEdits((("GPU", uuid), ("LEASE", lease_id)))
@@ -88,9 +93,10 @@ class KeeperNode:
         digest = lease.digest([ids or name])
         owner = Owner("team", name, "server")
         uid = f"{name}-uid-0000"
-        wanted = Lease("", digest, owner, uid, name, 0, GPU, sm, quota, 100, GIB)
+        own = Lease("", digest, owner, uid, name, 0, GPU, sm, quota, 100, GIB)
+        wanted = replace(own, model=VIT.key, model_bytes=VIT.size_bytes)
         self.live[name] = wanted
-        begun = self.keeper.begin(wanted, node_gpu())
+        begun = self.keeper.begin(wanted, _gpu())
         assert not isinstance(begun, Refusal), begun.text
         self.keeper.settle(GPU)
         self.answered[name] = (begun, self._inode(begun))
@@ -123,7 +129,7 @@ class KeeperNode:
     def placed(self) -> dict[str, PodPlacement]:
         """Answer for the pods."""
         return {
-            each.pod_uid: PodPlacement(GPU, each.sm_percent, each.quota_request_percent, GIB)
+            each.pod_uid: PodPlacement(GPU, each.sm_percent, each.quota_request_percent, GIB, VIT)
             for each in self.live.values()
         }
 
@@ -146,11 +152,22 @@ class KeeperNode:
         stats = tokend.Control(self.gpu).stats()
         assert {each.lease_id for each in stats.leases} == ids
         assert cdi.digests(self.cdi) == held.keys()
+        self._check_store(len(held))
         for each in held.values():
             self._check_lease(each)
 
+    def _check_store(self, leases: int) -> None:
+        """Check that the store may use what is left; after the last lease it lingers, or not."""
+        budget = stores.budget(self.gpu)
+        if budget is not None or leases:
+            left = _gpu().memory_bytes - leases * GIB - stores.CONTEXT_BYTES
+            assert budget == stores.Budget(left, stores.HOST_BYTES)
+
     def _check_lease(self, each: Lease) -> None:
         folder = self.gpu / names.FOLDER_LEASES / each.lease_id
+        identity = json.loads((folder / names.FILE_IDENTITY).read_text())
+        assert (identity["namespace"], identity["pod"]) == (each.owner.namespace, each.owner.pod)
+        assert (identity["model"], identity["model_bytes"]) == (VIT.key, VIT.size_bytes)
         limits = wire.unpack_limits((folder / names.FILE_LIMITS).read_bytes())
         assert (limits.sm_percent, limits.quota_limit_percent) == (each.sm_percent, 90)
         asked = self.requests.get(each.owner.pod, self.live[each.owner.pod].quota_request_percent)
@@ -163,6 +180,10 @@ class KeeperNode:
     def _inode(self, each: Lease) -> int:
         folder = self.gpu / names.FOLDER_LEASES / each.lease_id
         return (folder / names.FILE_COUNTERS).stat().st_ino
+
+
+def _gpu() -> NodeGpu:
+    return node_gpu(store_bytes=stores.CONTEXT_BYTES)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from gshare.annotations import NodeGpu, PodPlacement
 from gshare.ledger import Candidate, Ledger, NodeRefusal, PlacedPod, Reservation, UnplacedPod
+from gshare.models import ModelShare
 from gshare.placement import Request
 
 GIB = 2**30
@@ -42,6 +43,11 @@ def placed(
     uuid = str(changes.pop("gpu", f"GPU-{node}"))
     pod = PlacedPod(name, "team", name, node, PodPlacement(uuid, sm, quota, memory))
     return dataclasses.replace(pod, **changes)
+
+
+def sharing(pod: PlacedPod, model: ModelShare | None) -> PlacedPod:
+    """Return `pod` with a model whose weights its GPU's store keeps."""
+    return dataclasses.replace(pod, placement=dataclasses.replace(pod.placement, model=model))
 
 
 def unplaced(name: str = "p", node: str = "a", units: int = 100) -> UnplacedPod:

@@ -43,7 +43,7 @@ class NodeAgent:
 
     def start(self, *programs: str) -> None:
         """Start the programs that do not run; all but MPS where none is named."""
-        for program in programs or ("registrar", "daemons", "plugin"):
+        for program in programs or ("registrar", "daemons", "model-stores", "plugin"):
             if program not in self._running:
                 self._running[program] = self._spawn(program)
 
@@ -52,6 +52,10 @@ class NodeAgent:
         process = self._running.pop(program)
         process.send_signal(number)
         process.wait(10)
+
+    def pid(self, program: str) -> int:
+        """Return the process id of one program."""
+        return self._running[program].pid
 
     def close(self) -> None:
         """End all, and leave nothing."""

@@ -15,6 +15,8 @@ from gshare.placement import RELAYOUT_CANDIDATES, Request
 from gshare.policies import Preference
 from gshare.rectangles import GPU_RECTANGLE
 
+from . import plain_memory
+
 LAST_RELAYOUTS = 64
 
 
@@ -98,7 +100,7 @@ def _choices(ledger, name, request, preference):
         return RefusalKind.UNITS
     obstacles = [_obstacle(each, request) for each in books]
     direct, stuck = _direct_and_stuck(book, books, obstacles, request, preference)
-    worth = [_worth(book, each, preference) for each in books]
+    worth = [_worth(book, each, preference, request) for each in books]
     least = worth[direct[0]] if direct else -1
     stuck = [plane for plane in stuck if worth[plane] > least]
     stuck.sort(key=lambda plane: -worth[plane])
@@ -127,9 +129,9 @@ def _direct_and_stuck(book, books, obstacles, request, preference):
         first = {
             "binpack": 0,
             "spread": each.used_area,
-            "affinity": not _is_resident(book, each, preference),
+            "affinity": not _is_resident(book, each, preference.model),
         }[preference.policy]
-        direct.append((first, side, -_worth(book, each, preference), plane))
+        direct.append((first, side, -_worth(book, each, preference, request), plane))
     return [plane for *_, plane in sorted(direct)], stuck
 
 
@@ -142,18 +144,29 @@ def _obstacle(book, request):
         RefusalKind.HELD: book.is_held,
         RefusalKind.UNHEALTHY: not snapshot.gpu.is_healthy,
         RefusalKind.CLIENTS: snapshot.clients_free <= 0,
-        RefusalKind.MEMORY: request.memory_on(snapshot.gpu) > snapshot.memory_free_bytes,
+        RefusalKind.MEMORY: _lacks_memory(book, request),
         RefusalKind.FULL: not (snapshot.layout.fits(size) or has_area),
     }
     return next((kind for kind, is_so in holds.items() if is_so), None)
 
 
-def _worth(book, each, preference):
-    if preference.policy == "spread":
-        return GPU_RECTANGLE.area - each.used_area
-    bonus = GPU_RECTANGLE.area + 1 if _is_resident(book, each, preference) else 0
-    return each.used_area + (bonus if preference.policy == "affinity" else 0)
+def _worth(book, each, preference, request):
+    """Return what a GPU is worth: by the policy, and then by whether the model is there."""
+    used = each.used_area
+    if preference.policy == "affinity":
+        return 2 * GPU_RECTANGLE.area * _is_resident(book, each, preference.model) + used
+    name = request.model.name if request.model else ""
+    worth = GPU_RECTANGLE.area - used if preference.policy == "spread" else used
+    return 2 * worth + _is_resident(book, each, name)
 
 
-def _is_resident(book, each, preference):
-    return preference.model in book._resident.get(each.gpu.uuid, ())
+def _lacks_memory(book, request):
+    laid_out = [book._holders[uid] for uid in book.snapshot.layout.keys]
+    asked = plain_memory.asked(book.gpu, laid_out, book.resident, request)
+    promised = plain_memory.promised(book.gpu, laid_out, book.resident)
+    return asked > book.gpu.memory_bytes - promised
+
+
+def _is_resident(book, each, name):
+    announced = {placed.shared.name for placed in each._holders.values() if placed.shared}
+    return name in {*book._resident.get(each.gpu.uuid, ()), *announced}

@@ -8,6 +8,7 @@ import msgspec
 
 from gshare import names
 from gshare.annotations import NodeGpu, PodPlacement, encode_inventory, encode_placement
+from gshare.models import ModelShare
 from gshare.runtime.kube import Node, Pod
 
 GIB = 2**30
@@ -17,7 +18,7 @@ Object = dict[str, Any]
 def gpu_pod(name: str = "p", sm: object = "12", quota: object = "40", **changes: Any) -> Object:
     """Return a pod of namespace "team" that asks for a rectangle; its UID is `uid-<name>`.
 
-    `changes`: annotations, labels, priority, node, placement, phase, deleted, spec.
+    `changes`: namespace, annotations, labels, priority, node, placement, phase, deleted, spec.
     """
     annotations = dict(changes.get("annotations", {}))
     if "placement" in changes:
@@ -27,7 +28,7 @@ def gpu_pod(name: str = "p", sm: object = "12", quota: object = "40", **changes:
     return {
         "metadata": {
             "name": name,
-            "namespace": "team",
+            "namespace": changes.get("namespace", "team"),
             "uid": f"uid-{name}",
             "creationTimestamp": "2026-11-24T08:00:00Z",
             "annotations": annotations,
@@ -44,15 +45,24 @@ def gpu_pod(name: str = "p", sm: object = "12", quota: object = "40", **changes:
     }
 
 
-def placement(node: str = "a", sm: int = 12, quota: int = 40, memory: int = GIB) -> PodPlacement:
+def placement(
+    node: str = "a",
+    sm: int = 12,
+    quota: int = 40,
+    memory: int = GIB,
+    model: ModelShare | None = None,
+) -> PodPlacement:
     """Return a placement on the GPU of `node`."""
-    return PodPlacement(f"GPU-{node}", sm, quota, memory)
+    return PodPlacement(f"GPU-{node}", sm, quota, memory, model)
 
 
 def gpu_node(name: str = "a", gpus: int = 1, units: int = 1600, **changes: Any) -> Object:
-    """Return a node; its first GPU is `GPU-<name>`. `changes`: annotations."""
+    """Return a node; its first GPU is `GPU-<name>`. `changes`: annotations, store_bytes."""
+    store = changes.get("store_bytes")
     inventory = [
-        NodeGpu(f"GPU-{name}" + (f"-{index}" if index else ""), "Tesla V100", 80, 16 * GIB)
+        NodeGpu(
+            f"GPU-{name}{f'-{index}' * (index > 0)}", "Tesla V100", 80, 16 * GIB, store_bytes=store
+        )
         for index in range(gpus)
     ]
     return {

@@ -10,7 +10,8 @@ pods is not freed any more, so that no pod moves twice.
 Invariant. The moves of a plan, in its order, lead from one feasible state to another: every pod
 that moves has, on the GPU it goes to and beside all that is there by then, a layout that can be
 found again from the sizes alone, memory, an MPS client, and units of its node. A node's units of
-a pod that moves within it count twice, since successor and pod are there together for a while.
+a pod that moves within it count twice, since successor and pod are there together for a while. Of
+memory it needs what it adds: weights that the GPU's store has for others cost nothing more.
 
 Never named: a pod without a controller that would make another, one whose PodDisruptionBudget
 lets nobody go, and one under two budgets, which the Eviction API refuses. Evictions are one at a

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from gshare import placement
 from gshare.ledger import Ground
+from gshare.models import ModelShare
 from gshare.modes import Packer
-from gshare.placement import SMALLEST_DEFAULT_MEMORY_BYTES, Placement, Request, Snapshot
+from gshare.placement import Placement, Request, Snapshot
 from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size
 
 from .values import Tenant
+from .weights import Weights
 
 # On how many GPUs a new layout is searched for one pod.
 RELAYOUTS: Final = 64
@@ -32,7 +34,7 @@ _FEW: Final = 4
 
 Key = tuple[str, str]
 """A node and the UUID of a GPU of it."""
-_Shape = tuple[Size, int | None, frozenset[str] | None]
+_Shape = tuple[Size, int | None, ModelShare | None, frozenset[str] | None]
 _Bools = NDArray[np.bool_]
 _Ints = NDArray[np.int64]
 
@@ -53,13 +55,13 @@ class Rooms:
         self._node_of = np.array([nodes[ground.node] for ground in ordered], np.intp)
         self._sm_free = np.array([sm for sm, _ in units.values()], np.int64)
         self._quota_free = np.array([quota for _, quota in units.values()], np.int64)
-        self._memory = np.array([each.snapshot.gpu.memory_bytes for each in ordered], np.int64)
         self._used = np.zeros(count, np.int64)
         self._memory_free = np.zeros(count, np.int64)
         self._clients_free = np.zeros(count, np.int64)
         self._widest = np.zeros((GPU_SIDE + 1, count), np.uint8)
         self._is_there = np.ones(count, np.bool_)
         self._snapshots = [ground.snapshot for ground in ordered]
+        self._weights = Weights(self._snapshots)
         for place, snapshot in enumerate(self._snapshots):
             self._write(place, snapshot)
         self._taken: list[tuple[int, Snapshot, Request]] = []
@@ -83,7 +85,7 @@ class Rooms:
     def take(self, tenant: Tenant, source: Key) -> Key | None:
         """Put a pod's successor on the fullest GPU but `source` that has room; None if none has."""
         request, from_place = tenant.request, self._places[source]
-        shape = (request.size, request.memory_bytes, tenant.reach)
+        shape = (request.size, request.memory_bytes, request.model, tenant.reach)
         for place, found in self._openings(tenant, shape, from_place):
             if self._packer.holds(found.after.layout.sizes, search_longer=True):
                 self._taken.append((place, self._snapshots[place], request))
@@ -102,7 +104,8 @@ class Rooms:
         may = self._may_take(request, tenant.reach)
         may[source] = False
         if shape in self._hopeless:
-            # It found no room but perhaps there, where it came from; and rooms only shrink.
+            # It found no room but perhaps there, where it came from; and rooms only shrink. (Where
+            # its weights have come since, whoever brought them took that memory and more.)
             may[np.arange(len(may)) != self._hopeless[shape]] = False
         fits = self._widest[request.size.height] >= request.size.width
         relayouts = RELAYOUTS
@@ -130,17 +133,10 @@ class Rooms:
         may: _Bools = self._is_there & has_units[self._node_of]
         may &= self._used <= GPU_RECTANGLE.area - size.area
         may &= self._clients_free > 0
-        may &= self._memory_free >= self._memory_asked(request)
+        may &= self._memory_free >= self._weights.asked(request)
         if reach is not None:
             may &= self._within(reach)
         return may
-
-    def _memory_asked(self, request: Request) -> _Ints | int:
-        """Return what `Request.memory_on` says of all GPUs."""
-        if request.memory_bytes is not None:
-            return request.memory_bytes
-        share = self._memory * request.size.area // GPU_RECTANGLE.area
-        return np.maximum(share, SMALLEST_DEFAULT_MEMORY_BYTES)
 
     def _within(self, reach: frozenset[str]) -> _Bools:
         """Tell of all GPUs whether their node is one of `reach`."""
@@ -156,6 +152,7 @@ class Rooms:
     def _write(self, place: int, snapshot: Snapshot) -> None:
         """Take over what one GPU holds by now."""
         self._snapshots[place] = snapshot
+        self._weights.write(place, snapshot)
         self._used[place] = snapshot.layout.used_area
         self._memory_free[place] = snapshot.memory_free_bytes
         self._clients_free[place] = snapshot.clients_free

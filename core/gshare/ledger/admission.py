@@ -60,4 +60,5 @@ def _candidate(index: Index, node: int, option: Option, request: Request) -> Can
     row = index.row(node)
     gpu, state = row.gpus[option.plane], row.states[option.plane]
     name, memory_bytes = index.name(node), request.memory_on(gpu)
-    return Candidate(name, gpu.uuid, memory_bytes, state.used_area, option.is_relaid)
+    has_own = request.model is not None and gpu.store_bytes is None
+    return Candidate(name, gpu.uuid, memory_bytes, state.used_area, option.is_relaid, has_own)

@@ -2,8 +2,10 @@
 
 The order. Within a node the GPU with the best short-side fit is chosen, after what a policy puts
 before it, ties to the one worth most, then the first. Nodes go by what their GPU is worth, then by
-their own area in use, then by name. A GPU on which only a new layout can make room comes before
-the chosen one of its node where it is worth more, at most RELAYOUT_CANDIDATES of a node.
+their own area in use, then by name. Of GPUs that a policy finds worth the same, the one is worth
+more that has the model with which a pod comes: it starts at once there. A GPU on which only a new
+layout can make room comes before the chosen one of its node where it is worth more, at most
+RELAYOUT_CANDIDATES of a node.
 
 Both orders are whole numbers that are compared at once. Across nodes (a key): worth 15 bits, the
 node's area 22, its rank by name 20, the plane 6. Within a node: what the policy puts first 15, the
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gshare.placement import RELAYOUT_CANDIDATES
-from gshare.policies import POLICIES, Traits
+from gshare.policies import AFFINITY, POLICIES, Policy, Traits
 
 from .index import Index
 from .judging import Asked, Bools, Cut, Judged
@@ -126,11 +128,11 @@ class _Ranked:
     """The order of GPUs within their nodes, for some nodes; the best has the lowest number."""
 
     def __init__(self, index: Index, asked: Asked, cut: Cut) -> None:
-        self.judged = judged = Judged(index.columns, asked, cut)
+        self.judged = judged = Judged(index, asked, cut)
         policy = POLICIES[asked.preference.policy]
         kind = np.int32 if policy.first is None else np.int64
         traits = _traits(index, asked, judged, cut)
-        self.worth = policy.worth(traits)
+        self.worth = _worth(policy, traits, asked)
         self._far_at = np.iinfo(kind).bits - 2
         self._planes = np.arange(len(self.worth))[:, None]
         order = np.left_shift(judged.short, _SIDE_AT, dtype=kind)
@@ -164,10 +166,21 @@ class _Ranked:
 
 
 def _traits(index: Index, asked: Asked, judged: Judged, cut: Cut) -> Traits:
-    preference = asked.preference
-    if preference.policy != "affinity":
+    name = asked.preference.model or (asked.model.name if asked.model else "")
+    if not name:
         return Traits(judged.used, _NOWHERE)
-    return Traits(judged.used, index.resident(preference.model)[:, cut])
+    return Traits(judged.used, index.model(name).is_there[:, cut])
+
+
+def _worth(policy: Policy, traits: Traits, asked: Asked) -> NDArray[np.int16]:
+    """Return what GPUs are worth, 0-20,001: by the policy, and then by whether the model is there.
+
+    `affinity` has judged that already.
+    """
+    worth = policy.worth(traits)
+    if asked.model is None or asked.preference.policy == AFFINITY:
+        return worth
+    return 2 * worth + traits.resident
 
 
 def _at_most(stuck: Bools, worth: NDArray[np.int16]) -> Bools:

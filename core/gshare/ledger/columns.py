@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gshare import models
 from gshare.rectangles import GPU_SIDE
 
 from .state import GpuState
@@ -36,7 +37,10 @@ class Columns:
     highest: NDArray[np.uint8]
     obstacle: NDArray[np.uint8]
     used: NDArray[np.int16]
+    memory: NDArray[np.int64]
     memory_free: NDArray[np.int64]
+    store: NDArray[np.int64]
+    has_models: NDArray[np.bool_]
     share_area: NDArray[np.int32]
     state: NDArray[np.int64]
     sm_free: NDArray[np.int64]
@@ -54,6 +58,9 @@ class Columns:
             np.full(gpus, ABSENT, np.uint8),
             np.zeros(gpus, np.int16),
             np.zeros(gpus, np.int64),
+            np.zeros(gpus, np.int64),
+            np.zeros(gpus, np.int64),
+            np.zeros(gpus, np.bool_),
             np.zeros(gpus, np.int32),
             np.zeros(gpus, np.int64),
             np.zeros(nodes, np.int64),
@@ -86,6 +93,9 @@ class Columns:
         self.highest[:, plane, node] = np.frombuffer(state.highest, np.uint8)
         self.obstacle[at] = 0 if state.obstacle is None else CODES[state.obstacle]
         self.used[at] = state.used_area
+        self.memory[at] = min(state.memory_bytes, models.MOST_BYTES)
+        self.store[at] = state.store_bytes
+        self.has_models[at] = state.has_models
         self.memory_free[at] = max(-MOST_BYTES, min(state.memory_free_bytes, MOST_BYTES))
         self.share_area[at] = state.share_area
         self.state[at] = state.number

@@ -6,7 +6,7 @@ those whose state has. `board` holds one kind of request against the columns, an
 nodes that have changed since; `search` goes through what it finds.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final
@@ -22,8 +22,8 @@ from .state import GpuState
 _FEW: Final = 4
 """Where the nodes asked are fewer than one in so many, only their columns are looked at."""
 _VIEWS: Final = 8
-_RESIDENTS: Final = 8
-"""Models of which the GPUs are kept as a column."""
+_MODELS: Final = 32
+"""Models of which the GPUs are kept as columns."""
 _LONG: Final = 64
 _CHANGES: Final = 4096
 """Writes of nodes that are remembered, for those who want to know what has changed."""
@@ -31,14 +31,41 @@ _CHANGES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """What a node and its GPUs are. `resident` has the models in the memory of each GPU."""
+    """What a node and its GPUs are.
+
+    `models` has, for each GPU by name, what it is charged for a model's weights (0 where nobody
+    there announces it) and the bytes of it that are there.
+    """
 
     gpus: Sequence[Gpu]
     states: Sequence[GpuState]
     units_free: tuple[int, int]
     used_area: int
     offers: bool
-    resident: Sequence[Collection[str]] = ()
+    models: Sequence[Mapping[str, tuple[int, int]]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelColumns:
+    """One model on all GPUs: whether it is there, or will be; the two numbers of `NodeRow`."""
+
+    is_there: NDArray[np.int16]
+    charged: NDArray[np.int64]
+    resident: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> "ModelColumns":
+        """Return the columns of a model that is on no GPU."""
+        return cls(np.zeros(shape, np.int16), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+    def put(self, name: str, node: int, row: NodeRow) -> None:
+        """Write where of a node the model `name` is."""
+        self.is_there[:, node] = self.charged[:, node] = self.resident[:, node] = 0
+        for plane, models in enumerate(row.models):
+            if name in models:
+                charged, resident = models[name]
+                self.is_there[plane, node] = 1
+                self.charged[plane, node], self.resident[plane, node] = charged, resident
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +109,7 @@ class Index:
         self._rows: list[NodeRow] = []
         self._unused: list[int] = []
         self._with_model: dict[str, set[int]] = {}
-        self._residents: dict[str, NDArray[np.int16]] = {}
+        self._models: dict[str, ModelColumns] = {}
         self._version = 0
         self._changes: list[int] = []
         self._forgotten = 0
@@ -103,9 +130,9 @@ class Index:
                 self.columns.put_gpu(plane, node, state)
         self.columns.drop_gpus(node, len(row.states))
         self.columns.put_node(node, row.units_free, row.used_area, offers=row.offers)
-        if row.resident != before.resident:
-            self._move_models(node, before, row)
         self._rows[node] = row
+        if row.models or before.models:
+            self._move_models(node, before, row)
         self._note(node)
 
     def drop(self, name: str) -> None:
@@ -165,18 +192,16 @@ class Index:
             self._ranks, self._ranked_at = ranks, self._version
         return self._ranks
 
-    def resident(self, model: str) -> NDArray[np.int16]:
-        """Return 1 for each GPU that has `model` in its memory, else 0; not to be written to."""
-        known = self._residents.get(model)
-        if known is not None and known.shape == self.columns.used.shape:
-            return known
-        found = np.zeros(self.columns.used.shape, np.int16)
-        for node in self._with_model.get(model, ()):
-            for plane, models in enumerate(self._rows[node].resident):
-                found[plane, node] = model in models
-        self._residents[model] = found
-        if len(self._residents) > _RESIDENTS:
-            del self._residents[next(iter(self._residents))]
+    def model(self, name: str) -> ModelColumns:
+        """Return where a model is, by its name among all namespaces; not to be written to."""
+        found = self._models.pop(name, None)
+        if found is None or found.charged.shape != self.columns.used.shape:
+            found = ModelColumns.empty(self.columns.used.shape)
+            for node in self._with_model.get(name, ()):
+                found.put(name, node, self._rows[node])
+        self._models[name] = found
+        if len(self._models) > _MODELS:
+            del self._models[next(iter(self._models))]
         return found
 
     def _make_room(self, planes: int) -> None:
@@ -204,13 +229,16 @@ class Index:
         return node
 
     def _move_models(self, node: int, before: NodeRow, row: NodeRow) -> None:
-        self._residents.clear()
-        for model in {model for models in before.resident for model in models}:
-            self._with_model[model].discard(node)
-            if not self._with_model[model]:
-                del self._with_model[model]
-        for model in {model for models in row.resident for model in models}:
-            self._with_model.setdefault(model, set()).add(node)
+        was_there, is_there = _names(before), _names(row)
+        for name in was_there - is_there:
+            self._with_model[name].discard(node)
+            if not self._with_model[name]:
+                del self._with_model[name]
+        for name in is_there - was_there:
+            self._with_model.setdefault(name, set()).add(node)
+        for name in (was_there | is_there) & self._models.keys():
+            if self._models[name].charged.shape == self.columns.used.shape:
+                self._models[name].put(name, node, row)
 
     def _viewed(self, names: Sequence[str]) -> View:
         """Return the view of all columns, or, where few nodes are asked, of theirs alone."""
@@ -227,6 +255,10 @@ class Index:
         places[places >= 0] = inverse
         asked = np.ones(len(cut), np.bool_)
         return View(names, cut, places, asked, is_whole=False, version=self._version)
+
+
+def _names(row: NodeRow) -> set[str]:
+    return {name for models in row.models for name in models}
 
 
 _NOTHING: Final = NodeRow((), (), (0, 0), 0, offers=False)

@@ -9,7 +9,8 @@ expires; the observed pod replaces it.
 Invariant. What the ledger admits to a GPU has, with everything that stands there, a layout that
 can be found again from the sizes alone (`layout.find_longer`), enough memory and MPS clients, and
 enough of the node's plain sums; so the node, which knows the same pods, never has to refuse it,
-and neither does a ledger that was built anew.
+and neither does a ledger that was built anew. Of memory a pod counts with its own, and the weights
+of a model with which several pods of a GPU come count once there (`models`).
 
 What is inconsistent (two placements that conflict, a GPU that has vanished, a pod without a
 placement) shuts the GPU that it is on, counts in its node's sums, is told by `problems`, and
@@ -28,7 +29,7 @@ next question (`settle`), for the GPUs whose state (`state`) is another one. A q
 handful of comparisons of whole columns: 0.2 ms for 40,000 GPUs.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
@@ -90,8 +91,8 @@ class Ledger:
         """Take note of what a node says of its pods' terms, by UID."""
         self._book(name).stand(standings)
 
-    def put_resident(self, name: str, resident: Mapping[str, Collection[str]]) -> None:
-        """Take note of which models a node has in the memory of its GPUs, by UUID."""
+    def put_resident(self, name: str, resident: Mapping[str, Mapping[str, int]]) -> None:
+        """Take note of the models that the stores of a node's GPUs keep: bytes by UUID and name."""
         self._book(name).load(resident)
 
     def drop_node(self, name: str) -> None:
@@ -212,7 +213,12 @@ class Ledger:
         node = self._nodes[reservation.node]
         book = node.book(reservation.placement.gpu_uuid)
         is_free = book is not None and book.is_open and not book.problems()
-        return is_free and min(node.units_free()) >= 0
+        has_lost_store = (
+            book is not None
+            and book.gpu.store_bytes is None
+            and reservation.placement.shared is not None
+        )
+        return is_free and not has_lost_store and min(node.units_free()) >= 0
 
     # Views.
 
@@ -283,6 +289,8 @@ class Ledger:
             request.sm_percent,
             request.quota_percent,
             candidate.memory_bytes,
+            request.model,
+            candidate.has_own_weights,
         )
 
     def _outdate(self, doubled: Iterable[tuple[str, str]]) -> None:

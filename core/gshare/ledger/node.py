@@ -1,12 +1,12 @@
 """One node as the ledger sees it: its GPUs, its pods, and its plain sums of both resources."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gshare.annotations import NodeGpu, PodPlacement, Standing
 from gshare.modes import Packer
 
-from .gpu import GpuBook
+from .gpu import NOTHING, GpuBook
 from .index import NodeRow
 from .listings import Listings
 from .state import States
@@ -38,7 +38,7 @@ class NodeBook:
         self._trouble = ""
         self._exchanged: dict[str, tuple[str, frozenset[str]]] = {}
         """The model that a GPU was of, by UUID, and the pods that came to it then."""
-        self._resident: Mapping[str, Collection[str]] = {}
+        self._resident: Mapping[str, Mapping[str, int]] = {}
         self._stale: set[str] = set()
         self._seen: dict[str, PlacedPod] = {}
         self._standings: Mapping[str, Standing] = {}
@@ -125,21 +125,23 @@ class NodeBook:
         self.stand({})
         return self._listings.change(self.name, before, ())
 
-    def load(self, resident: Mapping[str, Collection[str]]) -> None:
-        """Take note of which models are in the memory of its GPUs, by UUID."""
-        self._resident = resident
+    def load(self, resident: Mapping[str, Mapping[str, int]]) -> None:
+        """Take note of the models that the stores of its GPUs keep: bytes by UUID and name."""
+        before, self._resident = self._resident, resident
+        uuids = before.keys() | resident.keys()
+        self._stale.update(uuid for uuid in uuids if before.get(uuid) != resident.get(uuid))
 
     def row(self) -> NodeRow:
         """Return what the index is to know of it."""
         books = self.books()
-        resident = tuple(frozenset(self._resident.get(uuid, ())) for uuid in self._books)
+        models = tuple([book.models for book in books])
         return NodeRow(
             [book.snapshot.gpu for book in books],
             [book.state for book in books if book.state],
             self.units_free(),
             self.used_area,
             offers=bool(books) and self._allocatable != (0, 0),
-            resident=resident if any(resident) else (),
+            models=models if any(models) else (),
         )
 
     @property
@@ -233,6 +235,7 @@ class NodeBook:
             each.placement.gpu_uuid == uuid for each in self.reserved.values() if self._waits(each)
         )
         is_doubled = self._listings.is_doubled(uuid)
+        book.resident = self._resident.get(uuid, NOTHING)
         book.settle(holders, self._packer, self._states, is_held=is_held, is_doubled=is_doubled)
 
     def _outdate(self, placement: PodPlacement) -> None:

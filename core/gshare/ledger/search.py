@@ -85,7 +85,7 @@ class Search:
         """
         view = self._view
         has_option = (self._keys >= 0) | (view.of(self._board.stuck) >= 0).any(axis=0)
-        found = Judged(self._index.columns, self._board.asked, view.cut).refusals(has_option)
+        found = Judged(self._index, self._board.asked, view.cut).refusals(has_option)
         kinds = map(found.__getitem__, view.places.tolist())
         return dict(zip(view.names, kinds, strict=True))
 

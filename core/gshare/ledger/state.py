@@ -14,7 +14,9 @@ from gshare.rectangles import GPU_RECTANGLE, GPU_SIDE, Size, by_sides
 
 from .values import RefusalKind
 
-Key = tuple[int, int, bool, RefusalKind | None, bytes, tuple[Size, ...], int]
+Key = tuple[int, int, bool, RefusalKind | None, bytes, tuple[Size, ...], int, int, bool]
+NO_STORE: Final = -1
+"""What the store of a GPU without one takes."""
 
 
 class GpuState:
@@ -22,29 +24,36 @@ class GpuState:
 
     `profile` is the widest quota at each height, `highest` the highest SM partition at each width;
     `obstacle` is what keeps every request off; `share_area` the largest area whose share of the
-    memory is free, -1 where not even the smallest share is.
+    memory is free, -1 where not even the smallest share is. `store_bytes` is what its model store
+    takes, `has_models` tells whether the GPU is charged for that already.
     """
 
     __slots__ = (
         "__weakref__",
         "_layouts",
+        "has_models",
         "highest",
+        "memory_bytes",
         "memory_free_bytes",
         "number",
         "obstacle",
         "profile",
         "share_area",
         "sizes",
+        "store_bytes",
         "used_area",
     )
 
     def __init__(self, number: int, snapshot: Snapshot, key: Key) -> None:
-        _, _, _, shut, profile, sizes, _ = key
+        _, _, _, shut, profile, sizes, _, store_bytes, has_models = key
         self.number: Final = number
         self.profile: Final = profile
         self.highest: Final = _highest(profile)
         self.sizes: Final = sizes
+        self.memory_bytes: Final = snapshot.gpu.memory_bytes
         self.memory_free_bytes: Final = snapshot.memory_free_bytes
+        self.store_bytes: Final = store_bytes
+        self.has_models: Final = has_models
         self.used_area: Final = snapshot.layout.used_area
         self.obstacle: Final = shut or _obstacle(snapshot)
         self.share_area: Final = _share_area(snapshot.gpu, self.memory_free_bytes)
@@ -93,6 +102,8 @@ def _key(snapshot: Snapshot, shut: RefusalKind | None) -> Key:
         snapshot.layout.profile,
         tuple(sorted(snapshot.layout.sizes, key=by_sides)),
         snapshot.memory_free_bytes,
+        NO_STORE if gpu.store_bytes is None else gpu.store_bytes,
+        bool(snapshot.shares),
     )
 
 

@@ -126,7 +126,7 @@ class Candidate:
     """A node that takes a pod, and the GPU and memory that it would get there.
 
     `used_area` is what others hold of that GPU; `is_relaid` tells that the GPU must be laid out
-    anew.
+    anew, `has_own_weights` that the memory is for the weights of its model too.
     """
 
     node: str
@@ -134,6 +134,7 @@ class Candidate:
     memory_bytes: int
     used_area: int
     is_relaid: bool = False
+    has_own_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)

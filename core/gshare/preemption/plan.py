@@ -10,6 +10,9 @@ age (the longest-lived are kept), then node and GPU by name. No disruption budge
 a pod whose budget has nothing left, or that stands under two budgets (the Eviction API refuses
 those), is no victim, and no set takes more of a budget than it has.
 
+A victim takes the weights of its model with it only where nobody is left who shares them, so sets
+are judged as a whole, never by what each victim holds.
+
 Invariant. A set that is answered makes the pod fit, by the same rule as admission, and no victim
 in it is one too many: without any of them the pod would not fit. A set that only seems cheaper
 may be missed on a GPU with many small pods, where the search is cut off (`CHECKS`).
@@ -24,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from gshare.annotations import place_on
 from gshare.ledger import Ground, PlacedPod
 from gshare.modes import RECT, Mode, Packer
 from gshare.placement import Request
@@ -147,7 +151,8 @@ def _drawn(kinds: Sequence[Sequence[PlacedPod]], count: int) -> Iterator[tuple[P
 def _kind(site: Site, pod: PlacedPod) -> tuple[object, ...]:
     """Return all that decides what the departure of `pod` brings and costs, but its age."""
     budget = next((each.name for each in site.budgets if each.covers(pod)), "")
-    return (pod.priority, pod.placement.size, pod.placement.memory_bytes, pod.namespace, budget)
+    held = pod.placement
+    return (pod.priority, held.size, held.memory_bytes, held.shared, pod.namespace, budget)
 
 
 def _thinned(site: Site, victims: Sequence[PlacedPod]) -> tuple[PlacedPod, ...]:
@@ -161,10 +166,9 @@ def _thinned(site: Site, victims: Sequence[PlacedPod]) -> tuple[PlacedPod, ...]:
 
 
 def _plan(site: Site, victims: tuple[PlacedPod, ...]) -> Plan:
-    gpu = site.ground.snapshot.gpu
-    memory = site.demand.request.memory_on(gpu)
+    placed = place_on(site.ground.snapshot.gpu, site.demand.request)
     holders = site.ground.snapshot.layout.keys
-    return Plan(site.ground.node, gpu.uuid, memory, victims, site.leaving, holders)
+    return Plan(site.ground.node, placed, victims, site.leaving, holders)
 
 
 def _cost(found: Plan) -> tuple[int, int, int]:

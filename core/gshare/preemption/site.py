@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gshare import placement
+from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod
 from gshare.modes import Packer
 from gshare.placement import Placement, Request
@@ -50,15 +51,20 @@ class Waiting:
 class Plan:
     """Evict `victims`, and the pod fits on this GPU once they and `leaving` are gone.
 
-    `holders` are the UIDs of all that held the GPU when the plan was made.
+    `placement` is what the pod gets there; `holders` are the UIDs of all that held the GPU when the
+    plan was made.
     """
 
     node: str
-    gpu_uuid: str
-    memory_bytes: int
+    placement: PodPlacement
     victims: tuple[PlacedPod, ...]
     leaving: tuple[PlacedPod, ...]
     holders: tuple[str, ...]
+
+    @property
+    def gpu_uuid(self) -> str:
+        """Return the GPU."""
+        return self.placement.gpu_uuid
 
 
 @dataclass(slots=True)

@@ -4,39 +4,43 @@ Several runs (`gshare up`, `gshare run`) share the GPUs. There is no server betw
 takes the state's lock, reads what all live runs hold, decides with `gshare.placement`, writes, and
 lets go. What is written, and in which order, is chosen for a SIGKILL at any line:
 
-  admit    layouts, then the run's record, then lease folders and timetable (`leases.settle`)
-  release  the run's record, then layouts, then timetable and lease folders
+  admit    layouts, then the run's record, then lease folders and timetable (`leases.settle`);
+           then the model store is started that a lease announces a model to
+  release  the run's record, then layouts, then timetable and lease folders; a model store whose
+           memory is wanted ends before it is said so
 
 A lease counts while it stands in the record of a run whose lock is held. A layout that names others
 is read without them; folders and timetables are made to agree at the next change. `sweep` does what
 a killed run left undone, and runs before every change.
 """
 
-import hashlib
-import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gshare import placement
 from gshare.errors import GshareError
 from gshare.lease import limits_of
+from gshare.models import ModelShare
 from gshare.modes import RECT, Mode, Packer, Timetable
 from gshare.rectangles import Size
 from gshare.wire import Limits
+from gshare.workload.values import DEFAULT_NAMESPACE
 
-from . import daemons, layouts, leases, processes
-from .daemons import TokenDaemons
+from . import daemons, layouts, leases, local_stores, processes, stores
+from .daemons import LocalDaemons
+from .lease_ids import LONGEST_LEASE_ID, lease_id
 from .state import LeaseRecord, Run, StateDirectory
-
-LONGEST_LEASE_ID: Final = 39
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one replica asks of the node; `memory_bytes` None means its rectangle's share."""
+    """What one replica asks of the node; `memory_bytes` None means its rectangle's share.
+
+    `pod` is its name within its namespace; `model` is what it announces to a GPU's model store.
+    """
 
     replica: str
     function: str
@@ -44,11 +48,18 @@ class Demand:
     quota_request_percent: int
     quota_limit_percent: int
     memory_bytes: int | None = None
+    namespace: str = DEFAULT_NAMESPACE
+    pod: str = ""
+    model: ModelShare | None = None
 
     def request(self, key: str) -> placement.Request:
         """Return what placement is asked for under the lease id `key`."""
         return placement.Request(
-            key, self.sm_percent, self.quota_request_percent, self.memory_bytes
+            key,
+            self.sm_percent,
+            self.quota_request_percent,
+            self.memory_bytes,
+            self.model.within(self.namespace) if self.model else None,
         )
 
 
@@ -62,10 +73,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The leases made, and the demands refused."""
+    """The leases made, and the demands refused.
+
+    `trouble` is one line where a model store does not serve: the leases stand, and what runs under
+    them loads models for itself.
+    """
 
     leases: tuple[LeaseRecord, ...]
     refused: tuple[Refused, ...]
+    trouble: str = ""
 
 
 def sweep(state: StateDirectory) -> int:
@@ -96,14 +112,14 @@ class LocalNode:
         state: StateDirectory,
         run: Run,
         gpus: Sequence[placement.Gpu],
-        token_daemons: TokenDaemons,
+        local_daemons: LocalDaemons,
         window_us: int,
         mode: Mode[Any] = RECT,
     ) -> None:
         self._state = state
         self._run = run
         self._gpus = {gpu.uuid: gpu for gpu in gpus}
-        self._daemons = token_daemons
+        self._daemons = local_daemons
         self._window_us = window_us
         self._packer = Packer(mode)
 
@@ -131,7 +147,8 @@ class LocalNode:
             self._write_layouts(plan.gpus)
             self._run.hold((*self.held, *made))
             self._settle()
-        return Admission(made, refused)
+            trouble = self._start_stores({each.gpu_uuid for each in made})
+        return Admission(made, refused, trouble)
 
     def release(self, lease_ids: Iterable[str]) -> None:
         """Give leases of ours back, after their processes have ended."""
@@ -140,14 +157,19 @@ class LocalNode:
             self._run.hold(tuple(each for each in self.held if each.lease_id not in gone))
             self._settle()
 
-    def keep(self) -> None:
-        """Start the token daemons of our leases' GPUs again where they died."""
-        used = {lease.gpu_uuid for lease in self.held}
-        if all(daemons.answers(self._state.gpu(uuid)) for uuid in used):
-            return
+    def keep(self) -> str:
+        """Start the daemons of our leases' GPUs again where they died.
+
+        GshareError where a token daemon does not start. What is wrong with a model store, without
+        which programs go on, is returned in one line.
+        """
+        folders = [self._state.gpu(uuid) for uuid in {lease.gpu_uuid for lease in self.held}]
+        if all(self._daemons.serve(folder) for folder in folders):
+            return ""
         with self._state.locked():
-            for uuid in used:
-                self._daemons.ensure(self._state.gpu(uuid))
+            for folder in folders:
+                self._daemons.tokens.ensure(folder)
+            return local_stores.look_after(self._daemons.stores, folders)
 
     def started(self, lease_id: str, pid: int | None) -> None:
         """Record the process that runs under one of our leases; None when it has ended."""
@@ -170,6 +192,7 @@ class LocalNode:
                 [lease for lease in live if lease.gpu_uuid == uuid],
                 layouts.read(self._state.gpu(uuid)),
                 self._packer,
+                stores.resident(self._state.gpu(uuid)),
             )
             for uuid, gpu in self._gpus.items()
         )
@@ -182,19 +205,31 @@ class LocalNode:
         """Make the folders and timetables of all GPUs agree with the ledger."""
         live = {lease.lease_id: lease for lease in live_leases(self._state)}
         for uuid, arranged in self._layouts().items():
+            held = [live[key] for key in arranged.keys]
             wanted = [
-                limits_of(live[key], arranged.slices(key), self._window_us) for key in arranged.keys
+                limits_of(each, arranged.slices(each.lease_id), self._window_us) for each in held
             ]
-            self._settle_gpu(self._state.gpu(uuid), wanted)
+            self._settle_gpu(self._gpus[uuid], held, wanted)
 
-    def _settle_gpu(self, folder: Path, wanted: Sequence[Limits]) -> None:
+    def _settle_gpu(
+        self, gpu: placement.Gpu, held: Sequence[LeaseRecord], wanted: Sequence[Limits]
+    ) -> None:
+        folder = self._state.gpu(gpu.uuid)
         if not wanted:
             daemons.stop(folder)
             shutil.rmtree(folder, ignore_errors=True)
             return
-        leases.prepare(folder, wanted)
-        self._daemons.ensure(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        local_stores.settle(folder, gpu, held, self._namespaces())
+        leases.prepare(folder, wanted, local_stores.identities(held))
+        self._daemons.tokens.ensure(folder)
         leases.enforce(folder, wanted)
+
+    def _namespaces(self) -> frozenset[str]:
+        return frozenset(each.namespace for each in live_leases(self._state))
+
+    def _start_stores(self, uuids: Iterable[str]) -> str:
+        return local_stores.start(self._daemons.stores, map(self._state.gpu, uuids))
 
 
 def live_leases(state: StateDirectory) -> tuple[LeaseRecord, ...]:
@@ -209,14 +244,24 @@ def _snapshot(
     held: Sequence[LeaseRecord],
     written: Timetable,
     packer: Packer,
+    resident: Mapping[str, int] | None = None,
 ) -> placement.Snapshot:
-    """Return the GPU with the leases it holds, in their places; if one has none, anew."""
+    """Return the GPU with the leases it holds, in their places; if one has none, anew.
+
+    `resident` are the bytes of the models that its store keeps, by name.
+    """
     sizes = {lease.lease_id: Size(lease.quota_request_percent, lease.sm_percent) for lease in held}
     arranged = packer.settled(written, sizes)
     if arranged is None:
         raise GshareError(f"the leases on {gpu.uuid} fit no layout: {sorted(sizes)}")
     amounts = {lease.lease_id: lease.memory_bytes for lease in held}
-    return placement.Snapshot(gpu, arranged, tuple((key, amounts[key]) for key in arranged.keys))
+    return placement.Snapshot(
+        gpu,
+        arranged,
+        tuple((key, amounts[key]) for key in arranged.keys),
+        local_stores.shares(gpu, held),
+        resident or {},
+    )
 
 
 def _keys_for(demands: Sequence[Demand], taken: set[str]) -> dict[str, Demand]:
@@ -233,15 +278,6 @@ def _keys_for(demands: Sequence[Demand], taken: set[str]) -> dict[str, Demand]:
     return keys
 
 
-def lease_id(replica: str) -> str:
-    """Return a replica's name in the letters of lease ids; a long one is cut and marked."""
-    plain = re.sub(r"[^a-z0-9-]", "-", replica.lower())
-    if len(plain) <= LONGEST_LEASE_ID:
-        return plain
-    digest = hashlib.sha256(replica.encode()).hexdigest()[:6]
-    return f"{plain[: LONGEST_LEASE_ID - 7]}-{digest}"
-
-
 def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
     return LeaseRecord(
         lease_id=placed.key,
@@ -252,4 +288,8 @@ def _lease(demand: Demand, placed: placement.Placement) -> LeaseRecord:
         quota_request_percent=demand.quota_request_percent,
         quota_limit_percent=demand.quota_limit_percent,
         memory_bytes=placed.memory_bytes,
+        namespace=demand.namespace,
+        pod=demand.pod or demand.replica,
+        model=demand.model.key if demand.model else None,
+        model_bytes=demand.model.size_bytes if demand.model else None,
     )

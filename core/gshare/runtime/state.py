@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gshare.workload.values import DEFAULT_NAMESPACE
+
 from .processes import ProcessIdentity
 
 
@@ -36,6 +38,13 @@ class LeaseRecord:
     quota_request_percent: int
     quota_limit_percent: int
     memory_bytes: int
+    namespace: str = DEFAULT_NAMESPACE
+    pod: str = ""
+    """The pod's name in its namespace, where the replica's name may hold both."""
+    model: str | None = None
+    """The model that it announces, None where it announces none."""
+    model_bytes: int | None = None
+    """The bytes of its weights, None where they were not announced."""
 
 
 @dataclass(frozen=True, slots=True)

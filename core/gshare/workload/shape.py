@@ -1,15 +1,17 @@
-"""Reads what a Deployment's pods ask of a GPU: two resources and three annotations."""
+"""Reads what a Deployment's pods ask of a GPU: two resources and four annotations."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NoReturn, TypeVar
 
-from gshare import names, units
+from gshare import models, names, units
 from gshare.errors import InputError
+from gshare.models import ModelShare
 from gshare.workload.fields import Field
 from gshare.workload.values import Function, Shape
 
 _TEMPLATE_ANNOTATIONS: Final = ("spec", "template", "metadata", "annotations")
+_T = TypeVar("_T")
 
 
 def asks_for_gpu(container: Field) -> bool:
@@ -50,7 +52,9 @@ def read_asked(annotations: Field, container: Field) -> Shape:
     quota = _resource(container, names.RESOURCE_QUOTA, names.RESOURCE_SM)
     live = annotations.child(names.ANNOTATION_QUOTA_REQUEST)
     limit = _quota_limit(annotations.child(names.ANNOTATION_QUOTA_LIMIT), live, quota)
-    return Shape(sm_percent, quota, limit, _memory(annotations.child(names.ANNOTATION_GPU_MEM)))
+    memory = _memory(annotations.child(names.ANNOTATION_GPU_MEM))
+    model = _model(annotations.child(names.ANNOTATION_MODEL))
+    return Shape(sm_percent, quota, limit, memory, model)
 
 
 def gpu_container(pod: Field) -> Field | None:
@@ -70,16 +74,29 @@ def gpu_container(pod: Field) -> Field | None:
 
 
 def check_card(function: Function, card_memory_bytes: int) -> None:
-    """Raise InputError where `function` asks for more memory than the largest card has."""
-    asked = function.shape.memory_bytes
-    if asked is not None and asked > card_memory_bytes:
-        annotation = f"metadata.annotations[{names.ANNOTATION_GPU_MEM}]"
-        raise InputError(
-            function.source,
-            f"{function.kind_and_name} spec.template.{annotation}",
-            units.memory_text(asked),
-            f"is more than the {units.memory_text(card_memory_bytes)} of the largest GPU here",
+    """Raise InputError where `function` asks for more memory than the largest card has.
+
+    Its own memory and the weights of its model have to be there together.
+    """
+    own, card = function.shape.memory_bytes or 0, units.memory_text(card_memory_bytes)
+    if own > card_memory_bytes:
+        _refuse_memory(
+            function, names.ANNOTATION_GPU_MEM, own, f"is more than the {card} of the largest GPU"
         )
+    weights = (function.shape.model.size_bytes or 0) if function.shape.model else 0
+    if own + weights > card_memory_bytes:
+        beside = f" with the {units.memory_text(own)} of {names.ANNOTATION_GPU_MEM}" if own else ""
+        problem = f"is{beside} more than the {card} of the largest GPU"
+        _refuse_memory(function, names.ANNOTATION_MODEL, weights, problem)
+
+
+def _refuse_memory(function: Function, annotation: str, amount: int, problem: str) -> NoReturn:
+    raise InputError(
+        function.source,
+        f"{function.kind_and_name} spec.template.metadata.annotations[{annotation}]",
+        units.memory_text(amount),
+        f"{problem} here",
+    )
 
 
 def _resource(container: Field, name: str, other: str) -> int:
@@ -117,7 +134,11 @@ def _memory(annotation: Field) -> int | None:
     return None if annotation.is_absent else _annotation(annotation, units.memory_bytes)
 
 
-def _annotation(annotation: Field, reader: Callable[[object], int]) -> int:
+def _model(annotation: Field) -> ModelShare | None:
+    return None if annotation.is_absent else _annotation(annotation, models.parse)
+
+
+def _annotation(annotation: Field, reader: Callable[[object], _T]) -> _T:
     """Read an annotation, which the API server takes as a text alone."""
     annotation.text()
     return annotation.read(reader)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gshare import names
+from gshare.models import ModelShare
 
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
 FieldPath = Literal["metadata.name", "metadata.namespace"]
@@ -15,12 +16,16 @@ DEFAULT_NAMESPACE: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What each replica of a function asks of a GPU. `memory_bytes` None means its default."""
+    """What each replica of a function asks of a GPU. `memory_bytes` None means its default.
+
+    `model` is what it announces to a model store; its weights are not in `memory_bytes`.
+    """
 
     sm_percent: int
     quota_request_percent: int
     quota_limit_percent: int
     memory_bytes: int | None = None
+    model: ModelShare | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import app, engine, gpu, models, server
+from . import app, engine, gpu, models, server, weights
 
 _SWITCH_SECONDS = 0.0001
 
@@ -39,6 +39,15 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--in-flight", type=int, default=2, help="requests on the GPU's queue at once (default: 2)"
     )
+    parser.add_argument(
+        "--model-store",
+        nargs="?",
+        const="",
+        default=os.environ.get("MODEL_STORE"),
+        metavar="KEY",
+        help="share the weights with the replicas on this GPU, as KEY (default: the model's name); "
+        "also by $MODEL_STORE",
+    )
     return parser.parse_args(arguments)
 
 
@@ -49,6 +58,13 @@ def _settings(options: argparse.Namespace) -> server.Settings:
         metrics_port=_local(options.metrics_port),
         drain_seconds=options.drain_seconds,
     )
+
+
+def _weights(model: models.Model, device: gpu.Gpu, options: argparse.Namespace) -> object:
+    """Return the model's weights: shared where the flag or the environment says so."""
+    if options.model_store is None:
+        return weights.private(model, device)
+    return weights.shared(model, options.model_store or model.name)
 
 
 def _local(port: int | None) -> int | None:
@@ -72,12 +88,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         model = models.load(options.model)
         device = gpu.Gpu()
-        inference = engine.Engine(model, device, options.in_flight)
+        inference = engine.Engine(
+            model, device, _weights(model, device, options), options.in_flight
+        )
         print(f"{model.name} loaded on {device.name}", flush=True)  # noqa: T201
         server.serve(app.build(inference), _settings(options))
         inference.close()
         device.close()
-    except (models.ModelError, gpu.GpuError, OSError) as error:
+    except (models.ModelError, weights.WeightsError, gpu.GpuError, OSError) as error:
         print(f"gshare-example-server: {options.model}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -58,13 +58,18 @@ class _Slot:
 
 
 class Engine:
-    """One model on one GPU; `infer` may be called from any number of threads."""
+    """One model on one GPU; `infer` may be called from any number of threads.
 
-    def __init__(self, model: models.Model, device: gpu.Gpu, in_flight: int = 2) -> None:
+    `weights` are held until `close`, whatever they are: no kernel of a table reads them.
+    """
+
+    def __init__(
+        self, model: models.Model, device: gpu.Gpu, weights: object, in_flight: int = 2
+    ) -> None:
         """Load the model; raises gpu.GpuError where the GPU refuses, as when memory runs out."""
         self.model = model
         self._device = device
-        self._weights = device.allocate(model.weights_mib * models.MIB, "weights")
+        self._weights: object | None = weights
         self._workspace = device.allocate(model.workspace_mib * models.MIB, "workspace")
         names = [ptx.entry_name(model, kernel) for kernel in model.kernels]
         functions = device.functions(ptx.generate(model), names)
@@ -88,8 +93,9 @@ class Engine:
             self._slots.put(slot)
 
     def close(self) -> None:
-        """End the launching thread after what was submitted to it."""
+        """End the launching thread after what was submitted to it, and give the weights back."""
         self._launcher.shutdown()
+        self._weights = None
 
     def _attach(self) -> None:
         """Make the context current, once a thread."""

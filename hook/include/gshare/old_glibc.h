@@ -30,6 +30,9 @@ GSHARE_OLD(pthread_mutexattr_destroy);
 GSHARE_OLD(pthread_mutexattr_init);
 GSHARE_OLD(pthread_mutexattr_settype);
 GSHARE_OLD(pthread_once);
+GSHARE_OLD(pthread_rwlock_rdlock);
+GSHARE_OLD(pthread_rwlock_unlock);
+GSHARE_OLD(pthread_rwlock_wrlock);
 GSHARE_OLD(pthread_setspecific);
 GSHARE_OLD(pthread_sigmask);
 #undef GSHARE_OLD

@@ -84,7 +84,7 @@ struct gshare_slot {
     _Atomic uint64_t wait_ns;
     _Atomic uint64_t busy_ns;    /* the part of used_ns in which the GPU had work of this process */
     _Atomic uint64_t host_bytes; /* pinned host memory, counted apart */
-    _Atomic uint64_t imported_bytes; /* mapped from another process's export, not charged again */
+    _Atomic uint64_t imported_bytes; /* of another process's export, not charged again */
     uint8_t reserved[128 - 16 - 8 * 8];
 };
 

@@ -9,6 +9,7 @@
 #include "hook/allocate.h"
 #include "hook/gate.h"
 #include "hook/guest.h"
+#include "hook/import.h"
 #include "hook/symbols.h"
 #include "hook/track.h"
 
@@ -68,8 +69,10 @@ static CUresult admit_context(CUdevice device) {
 static void drop_device(CUdevice device) {
     if (gshare_account_count(GSHARE_HELD_CONTEXT, device_key(device), -1) == 0)
         gshare_account_give(GSHARE_CHARGE_DEVICE, CONTEXT_BYTES);
-    if (gshare_account_count(GSHARE_HELD_CONTEXT, ALL_DEVICES, -1) == 0)
+    if (gshare_account_count(GSHARE_HELD_CONTEXT, ALL_DEVICES, -1) == 0) {
         gshare_account_end_context(NULL);
+        gshare_import_end_contexts();
+    }
 }
 
 static CUresult settle_context(CUresult result, uint64_t key, CUdevice device) {

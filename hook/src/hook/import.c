@@ -70,6 +70,9 @@ CUresult cuMemPoolImportPointer(CUdeviceptr *address, CUmemoryPool pool, void *s
     if (!leased || result != CUDA_SUCCESS ||
         gshare_real.cuMemGetAddressRange_v2(&base, &bytes, *address) != CUDA_SUCCESS)
         return result;
+    struct gshare_held before; /* it may have been imported already, to the same address */
+    if (gshare_allocate_recall(*address, &before))
+        gshare_account_give(before.charge, before.bytes);
     gshare_account_charge(GSHARE_CHARGE_IMPORT, bytes);
     return gshare_allocate_settle(GSHARE_COUNTED, result, *address, GSHARE_CHARGE_IMPORT, bytes);
 }
@@ -80,6 +83,20 @@ CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *address, void *memory,
     uint64_t bytes = buffer ? buffer->size : 0;
     GSHARE_ALLOCATE(GSHARE_CHARGE_IMPORT, *address, bytes,
                     cuExternalMemoryGetMappedBuffer(address, memory, buffer));
+}
+
+static bool ends(uint64_t address, uint64_t entry, void *total) {
+    (void)address;
+    *(uint64_t *)total += entry & ((1ull << BYTES_BITS) - 1);
+    return false;
+}
+
+void gshare_import_end_contexts(void) {
+    uint64_t total = 0;
+    gshare_account_lock();
+    gshare_table_sift(&opened, ends, &total);
+    gshare_account_unlock();
+    gshare_account_give(GSHARE_CHARGE_IMPORT, total);
 }
 
 void gshare_import_forget(void) {

@@ -9,12 +9,13 @@
 #define MAX_POOLS 64 /* a raised pool beyond is counted as one that keeps nothing */
 
 struct pool {
-    CUmemoryPool handle; /* NULL: free */
-    uint64_t threshold;  /* bytes that it keeps unused */
-    bool is_on_host;
+    CUmemoryPool handle;       /* NULL: free */
+    enum gshare_charge charge; /* of its memory: POOL where raised, HOST, or IMPORT */
+    uint64_t threshold;        /* bytes that it keeps unused */
 };
 
-/* Raised pools, and pools of host memory. Written under the account's lock. */
+/* Raised pools, pools of host memory, and those of other processes, which alone are charged for
+ * what these hold. Written under the account's lock. */
 static struct pool pools[MAX_POOLS];
 static _Atomic uint32_t pool_count;
 
@@ -29,7 +30,7 @@ static void set_pool(CUmemoryPool handle, struct pool as) {
     uint64_t kept = 0;
     gshare_account_lock();
     struct pool *pool = find(handle);
-    bool is_noted = as.threshold != 0 || as.is_on_host;
+    bool is_noted = as.charge != GSHARE_CHARGE_DEVICE;
     if (!pool && is_noted && (pool = find(NULL)))
         atomic_fetch_add(&pool_count, 1);
     else if (pool && !is_noted)
@@ -49,7 +50,7 @@ static enum gshare_charge charge_of(CUmemoryPool handle) {
     gshare_account_lock();
     struct pool *pool = handle ? find(handle) : NULL;
     if (pool)
-        charge = pool->is_on_host ? GSHARE_CHARGE_HOST : GSHARE_CHARGE_POOL;
+        charge = pool->charge;
     gshare_account_unlock();
     return charge;
 }
@@ -70,7 +71,7 @@ static int raised(CUmemoryPool handles[MAX_POOLS]) {
         return 0;
     gshare_account_lock();
     for (int i = 0; i < MAX_POOLS; i++)
-        if (pools[i].threshold != 0 && !pools[i].is_on_host)
+        if (pools[i].charge == GSHARE_CHARGE_POOL)
             handles[count++] = pools[i].handle;
     gshare_account_unlock();
     return count;
@@ -167,16 +168,33 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemAllocationProp *properti
     bool leased = is_leased();
     CUresult result = gshare_real.cuMemPoolCreate(pool, properties);
     if (leased && result == CUDA_SUCCESS && gshare_is_on_host(properties))
-        set_pool(*pool, (struct pool){.handle = *pool, .is_on_host = true});
+        set_pool(*pool, (struct pool){.handle = *pool, .charge = GSHARE_CHARGE_HOST});
     return result;
+}
+
+CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *shared, int type,
+                                            unsigned long long flags) {
+    bool leased = is_leased();
+    CUresult result = gshare_real.cuMemPoolImportFromShareableHandle(pool, shared, type, flags);
+    if (leased && result == CUDA_SUCCESS)
+        set_pool(*pool, (struct pool){.handle = *pool, .charge = GSHARE_CHARGE_IMPORT});
+    return result;
+}
+
+/* A threshold of 0 makes a pool one that keeps nothing. */
+static void set_threshold(CUmemoryPool pool, uint64_t threshold) {
+    enum gshare_charge charge = charge_of(pool);
+    if (charge == GSHARE_CHARGE_HOST || charge == GSHARE_CHARGE_IMPORT)
+        return;
+    charge = threshold != 0 ? GSHARE_CHARGE_POOL : GSHARE_CHARGE_DEVICE;
+    set_pool(pool, (struct pool){.handle = pool, .charge = charge, .threshold = threshold});
 }
 
 CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *value) {
     bool leased = is_leased();
     CUresult result = gshare_real.cuMemPoolSetAttribute(pool, attribute, value);
-    if (leased && result == CUDA_SUCCESS && attribute == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD &&
-        charge_of(pool) != GSHARE_CHARGE_HOST)
-        set_pool(pool, (struct pool){.handle = pool, .threshold = *(uint64_t *)value});
+    if (leased && result == CUDA_SUCCESS && attribute == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD)
+        set_threshold(pool, *(uint64_t *)value);
     return result;
 }
 

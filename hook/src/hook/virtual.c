@@ -8,7 +8,7 @@
 struct piece {
     enum gshare_charge charge;
     uint16_t uses;  /* handles that were given out, and mappings; at most MAX_USES */
-    uint64_t bytes; /* 0 where imported: its mappings count, each by itself */
+    uint64_t bytes; /* of an import: of its largest mapping so far */
 };
 
 #define BYTES_BITS 48
@@ -61,6 +61,21 @@ static bool end_use(CUmemGenericAllocationHandle handle, struct piece *piece) {
     if (piece->uses != 0)
         gshare_table_put(&pieces, handle, pack(*piece));
     return piece->uses == 0;
+}
+
+/* No call tells how large an import is. It is mapped from its beginning on, as the driver demands,
+ * so its largest mapping is all that this process has of it, however often it is mapped. Returns
+ * what that adds to the import. Under the lock. */
+static uint64_t widen(CUmemGenericAllocationHandle handle, uint64_t bytes) {
+    uint64_t value = 0;
+    if (!gshare_table_take(&pieces, handle, &value))
+        return 0;
+    struct piece piece = unpack(value);
+    bool is_wider = piece.charge == GSHARE_CHARGE_IMPORT && bytes > piece.bytes;
+    uint64_t more = is_wider ? bytes - piece.bytes : 0;
+    piece.bytes += more;
+    gshare_table_put(&pieces, handle, pack(piece));
+    return more;
 }
 
 /* Notes a handle that the driver gave out; it may be one that is known. */
@@ -137,16 +152,18 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
     CUresult result = gshare_real.cuMemMap(address, bytes, offset, handle, flags);
     if (!known)
         return result;
+    uint64_t more = 0;
     gshare_account_lock();
     if (result == CUDA_SUCCESS) {
         gshare_table_put(&mapped, address, handle);
         gshare_table_put(&map_size, address, bytes);
+        more = widen(handle, bytes);
     } else {
         end_use(handle, &piece);
     }
     gshare_account_unlock();
-    if (result == CUDA_SUCCESS && piece.charge == GSHARE_CHARGE_IMPORT)
-        gshare_account_charge(GSHARE_CHARGE_IMPORT, bytes);
+    if (more != 0)
+        gshare_account_charge(GSHARE_CHARGE_IMPORT, more);
     return result;
 }
 
@@ -161,8 +178,6 @@ static uint64_t forget_mapping(CUdeviceptr address) {
     gshare_account_unlock();
     if (is_last)
         gshare_account_give(piece.charge, piece.bytes);
-    if (known && piece.charge == GSHARE_CHARGE_IMPORT)
-        gshare_account_give(GSHARE_CHARGE_IMPORT, bytes);
     return bytes;
 }
 

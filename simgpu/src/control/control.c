@@ -53,7 +53,7 @@ static void read_account(const struct sim_state *state, uint32_t index,
     for (uint32_t i = 0; i < state->client_high; i++) {
         if (!state->clients[i].in_use || state->clients[i].account != index)
             continue;
-        reading->memory_bytes += state->clients[i].memory_bytes;
+        reading->memory_bytes += gshare_sim_memory_of(state, i);
         reading->host_bytes += state->clients[i].host_bytes;
         reading->processes++;
     }

@@ -4,6 +4,7 @@
  * a later copy reads.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "capture.h"
 #include "driver.h"
@@ -28,13 +29,23 @@ static enum sim_op_kind kind_of(CUdeviceptr target, CUdeviceptr source) {
     return gshare_sim_find(target, &base, &bytes) ? SIM_COPY_WITHIN : SIM_COPY_OUT;
 }
 
-CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes) {
+/* A range may go over mappings that lie side by side, but not over allocations. */
+CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes, int rights) {
+    struct sim_mapping mapping;
     CUdeviceptr base = 0;
     size_t length = 0;
 
-    if (!gshare_sim_find(pointer, &base, &length))
-        return CUDA_ERROR_INVALID_VALUE;
-    return pointer - base + bytes <= length ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (;;) {
+        if (!gshare_sim_find(pointer, &base, &length) || !gshare_sim_allows(pointer, rights))
+            return CUDA_ERROR_INVALID_VALUE;
+        size_t here = pointer - base < length ? length - (pointer - base) : 0;
+        if (bytes <= here)
+            return CUDA_SUCCESS;
+        if (!gshare_sim_mapping_at(pointer, &mapping))
+            return CUDA_ERROR_INVALID_VALUE;
+        pointer += here;
+        bytes -= here;
+    }
 }
 
 /* A copy of one range. */
@@ -62,18 +73,19 @@ static CUresult capture_range(struct sim_queue *queue, const struct range *range
     return gshare_sim_capture(queue, &node);
 }
 
-static CUresult check(const struct range *range) {
-    bool is_to_device = range->kind != SIM_COPY_OUT;
-    bool is_from_device = range->kind != SIM_COPY_IN;
-    CUresult result = CUDA_SUCCESS;
+/* One side of a copy. Host memory that is device memory after all is held to its rights. */
+static CUresult check_side(CUdeviceptr pointer, size_t bytes, int rights, bool is_device) {
+    if (is_device)
+        return gshare_sim_check_range(pointer, bytes, rights);
+    return pointer && gshare_sim_allows(pointer, rights) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
 
-    if (!range->target || !range->source)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (is_to_device)
-        result = gshare_sim_check_range(range->target, range->bytes);
-    if (is_from_device && !result)
-        result = gshare_sim_check_range(range->source, range->bytes);
-    return result;
+static CUresult check(const struct range *range) {
+    CUresult result =
+        check_side(range->target, range->bytes, PROT_WRITE, range->kind != SIM_COPY_OUT);
+    if (result)
+        return result;
+    return check_side(range->source, range->bytes, PROT_READ, range->kind != SIM_COPY_IN);
 }
 
 static CUresult copy_flagged(struct range range, CUstream stream, bool waits, uint8_t flags) {
@@ -85,7 +97,9 @@ static CUresult copy_flagged(struct range range, CUstream stream, bool waits, ui
         return result;
     if (queue->capture)
         return waits ? gshare_sim_refuse(queue) : capture_range(queue, &range);
+    gshare_sim_begin_write();
     memmove((void *)range.target, (const void *)range.source, range.bytes);
+    gshare_sim_end_write();
     struct sim_board *board = queue->context->board;
     size_t moved = range.kind == SIM_COPY_WITHIN ? 2 * range.bytes : range.bytes;
     struct sim_op op = gshare_sim_transfer(board, range.kind, moved);
@@ -121,8 +135,8 @@ CUresult gshare_sim_check_fill(const CUDA_MEMSET_NODE_PARAMS *fill) {
         return CUDA_SUCCESS;
     if (is_pitched && fill->pitch < width)
         return CUDA_ERROR_INVALID_VALUE;
-    return gshare_sim_check_range(fill->target,
-                                  is_pitched ? (fill->height - 1) * fill->pitch + width : width);
+    return gshare_sim_check_range(
+        fill->target, is_pitched ? (fill->height - 1) * fill->pitch + width : width, PROT_WRITE);
 }
 
 static void fill_row(char *row, const CUDA_MEMSET_NODE_PARAMS *fill) {
@@ -132,9 +146,15 @@ static void fill_row(char *row, const CUDA_MEMSET_NODE_PARAMS *fill) {
         memcpy(row + i * fill->element_bytes, &fill->value, fill->element_bytes);
 }
 
+/* A graph's fill was checked when it was made: memory that may no longer be written stays as it is.
+ */
 struct sim_op gshare_sim_fill(const struct sim_board *board, const CUDA_MEMSET_NODE_PARAMS *fill) {
-    for (size_t row = 0; row < fill->height; row++)
+    bool is_allowed = gshare_sim_check_fill(fill) == CUDA_SUCCESS;
+
+    gshare_sim_begin_write();
+    for (size_t row = 0; row < fill->height && is_allowed; row++)
         fill_row((char *)fill->target + row * fill->pitch, fill);
+    gshare_sim_end_write();
     return gshare_sim_transfer(board, SIM_COPY_WITHIN,
                                fill->width * fill->element_bytes * fill->height);
 }

@@ -1,5 +1,6 @@
 /* Copies of boxes of bytes between host memory, pitched device memory and arrays. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "capture.h"
 #include "driver.h"
@@ -9,6 +10,7 @@ enum { MEMORY_HOST = 1, MEMORY_DEVICE = 2, MEMORY_ARRAY = 3, MEMORY_UNIFIED = 4 
 
 /* One side of a copy: where its first row begins, and how far apart rows and layers lie. */
 struct side {
+    int rights; /* that the copy needs */
     char *start;
     size_t pitch;
     size_t layer;
@@ -41,9 +43,10 @@ static CUresult place(struct side *side, CUarray array, const size_t at[3],
         return CUDA_ERROR_INVALID_VALUE;
     side->start += at[2] * side->layer + at[1] * side->pitch + at[0];
     if (!side->is_device)
-        return CUDA_SUCCESS;
+        return gshare_sim_allows((CUdeviceptr)side->start, side->rights) ? CUDA_SUCCESS
+                                                                         : CUDA_ERROR_INVALID_VALUE;
     size_t span = (copy->depth - 1) * side->layer + (copy->height - 1) * side->pitch;
-    return gshare_sim_check_range((CUdeviceptr)side->start, span + copy->width_bytes);
+    return gshare_sim_check_range((CUdeviceptr)side->start, span + copy->width_bytes, side->rights);
 }
 
 static CUresult find_sides(const CUDA_MEMCPY3D *copy, struct side *from, struct side *to) {
@@ -59,6 +62,8 @@ static CUresult find_sides(const CUDA_MEMCPY3D *copy, struct side *from, struct 
                           copy->target_array, to);
     if (result)
         return result;
+    from->rights = PROT_READ;
+    to->rights = PROT_WRITE;
     from->pitch = copy->source_pitch ? copy->source_pitch : copy->width_bytes;
     from->layer = from->pitch * (copy->source_height ? copy->source_height : copy->height);
     to->pitch = copy->target_pitch ? copy->target_pitch : copy->width_bytes;
@@ -86,10 +91,12 @@ struct sim_op gshare_sim_copy(const struct sim_board *board, const CUDA_MEMCPY3D
 
     if (is_empty(copy) || find_sides(copy, &from, &to) != CUDA_SUCCESS)
         return (struct sim_op){.kind = SIM_COPY_WITHIN};
+    gshare_sim_begin_write();
     for (size_t layer = 0; layer < copy->depth; layer++)
         for (size_t row = 0; row < copy->height; row++)
             memmove(to.start + layer * to.layer + row * to.pitch,
                     from.start + layer * from.layer + row * from.pitch, copy->width_bytes);
+    gshare_sim_end_write();
     if (from.is_device && to.is_device)
         return gshare_sim_transfer(board, SIM_COPY_WITHIN, 2 * bytes);
     return gshare_sim_transfer(board, to.is_device ? SIM_COPY_IN : SIM_COPY_OUT, bytes);

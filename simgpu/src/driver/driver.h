@@ -107,12 +107,20 @@ struct sim_module {
     unsigned int function_count;
 };
 
+/* A file of device memory, as memory_file.c reads it. */
+struct sim_file {
+    struct sim_board *board;
+    uint64_t number; /* of its inode: what the engine knows shared memory by */
+    size_t bytes;
+};
+
 /* A range of addresses that shows a file's memory. */
 struct sim_mapping {
     struct sim_mapping *next;
     struct sim_board *board;
     struct sim_backing *backing; /* NULL: another process's, opened by IPC, or a graph's */
-    bool is_graphs;
+    struct sim_opened *opened;   /* the former, in ipc.c */
+    int rights;                  /* what copies and fills may do: PROT_READ, PROT_WRITE */
     CUdeviceptr base;
     size_t bytes;
 };
@@ -143,14 +151,26 @@ CUresult gshare_sim_free(CUdeviceptr pointer);
 /* The allocation around an address; NULL: not device memory. */
 struct sim_board *gshare_sim_find(CUdeviceptr pointer, CUdeviceptr *base, size_t *bytes);
 CUresult gshare_sim_share(CUdeviceptr pointer, int *fd, size_t *offset, size_t *bytes);
+/* share.c: around every write into device memory, which meanwhile stays on the pages it is on. */
+void gshare_sim_begin_write(void);
+void gshare_sim_end_write(void);
 
 /* mapping.c: device memory that is mapped from files: virtual memory management and IPC. */
 bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found);
+bool gshare_sim_mapping_within(CUdeviceptr pointer, size_t bytes, struct sim_mapping *found);
+bool gshare_sim_allows(CUdeviceptr pointer, int rights); /* of no mapping: true */
+void gshare_sim_set_rights(CUdeviceptr base, int rights);
 CUresult gshare_sim_add_mapping(struct sim_mapping mapping);
 CUresult gshare_sim_remove_mapping(CUdeviceptr base, struct sim_mapping *removed);
 
-/* copy.c: whether a range is device memory; a copy's time. */
-CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes);
+/* memory_file.c */
+int gshare_sim_file_make(const struct sim_board *board, size_t bytes); /* a descriptor, or -1 */
+uint64_t gshare_sim_file_number(int fd);
+bool gshare_sim_file_read(int fd, struct sim_file *file); /* false: not such a file */
+
+/* copy.c: whether a range is device memory that may be read or written (PROT_...); a copy's time.
+ */
+CUresult gshare_sim_check_range(CUdeviceptr pointer, size_t bytes, int rights);
 struct sim_op gshare_sim_transfer(const struct sim_board *board, enum sim_op_kind kind,
                                   size_t bytes);
 /* One copy of a batch; the first one stands for the call. */

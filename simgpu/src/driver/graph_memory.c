@@ -43,8 +43,10 @@ CUresult gshare_sim_graph_reserve(struct sim_board *board, size_t bytes, CUdevic
     *made = (struct graph_memory){
         .board = board, .base = (CUdeviceptr)range, .bytes = whole, .references = 1};
     if (range == MAP_FAILED ||
-        gshare_sim_add_mapping((struct sim_mapping){
-            .board = board, .base = made->base, .bytes = whole, .is_graphs = true})) {
+        gshare_sim_add_mapping((struct sim_mapping){.board = board,
+                                                    .rights = PROT_READ | PROT_WRITE,
+                                                    .base = made->base,
+                                                    .bytes = whole})) {
         free(made);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }

@@ -39,6 +39,11 @@ CUresult gshare_sim_heap_open(struct sim_board *board) {
 static void empty_chunk(struct sim_heap *heap, size_t first, size_t count) {
     madvise(heap->base + first * SIM_HEAP_CHUNK, count * SIM_HEAP_CHUNK, MADV_DONTNEED);
     for (size_t i = first; i < first + count; i++) {
+        const struct chunk *chunk = &heap->chunks[i];
+        if (chunk->shared_fd)
+            gshare_sim_unshare(heap->base + i * SIM_HEAP_CHUNK,
+                               (chunk->run ? chunk->run : 1) * (size_t)SIM_HEAP_CHUNK,
+                               chunk->shared_fd - 1);
         free(heap->chunks[i].pieces);
         heap->chunks[i] = (struct chunk){0};
     }
@@ -166,6 +171,17 @@ struct sim_board *gshare_sim_heap_around(CUdeviceptr pointer, size_t *chunk) {
     return NULL;
 }
 
+static void give_back(struct sim_board *board, size_t first, size_t count) {
+    int shared_fd = board->heap->chunks[first].shared_fd;
+    uint64_t file = shared_fd ? gshare_sim_file_number(shared_fd - 1) : 0;
+
+    empty_chunk(board->heap, first, count);
+    if (file)
+        gshare_sim_let_go(&board->gpu, file);
+    else
+        gshare_sim_refund(&board->gpu, count * SIM_HEAP_CHUNK);
+}
+
 static CUresult free_in_chunk(struct sim_board *board, size_t index, size_t offset) {
     struct sim_heap *heap = board->heap;
     struct chunk *chunk = &heap->chunks[index];
@@ -182,10 +198,8 @@ static CUresult free_in_chunk(struct sim_board *board, size_t index, size_t offs
     } else if (!chunk->run || offset) {
         return CUDA_ERROR_INVALID_VALUE;
     }
-    if (count) {
-        empty_chunk(heap, index, count);
-        gshare_sim_refund(&board->gpu, count * SIM_HEAP_CHUNK);
-    }
+    if (count)
+        give_back(board, index, count);
     return CUDA_SUCCESS;
 }
 

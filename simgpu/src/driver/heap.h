@@ -31,4 +31,7 @@ struct sim_heap {
 /* The board whose heap an address lies in, and the chunk; NULL: none. */
 struct sim_board *gshare_sim_heap_around(CUdeviceptr pointer, size_t *chunk);
 
+/* share.c: what was moved into `fd` stays with who has it open; new pages lie at `start`. */
+void gshare_sim_unshare(char *start, size_t bytes, int fd);
+
 #endif

@@ -8,17 +8,40 @@
 static struct sim_mapping *mappings;
 static pthread_mutex_t mapping_lock = PTHREAD_MUTEX_INITIALIZER;
 
-bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found) {
-    bool is_found = false;
+/* Lock held. The first mapping that shows any of a range. */
+static struct sim_mapping *within(CUdeviceptr pointer, size_t bytes) {
+    struct sim_mapping *mapping = mappings;
 
+    while (mapping &&
+           (pointer + bytes <= mapping->base || pointer >= mapping->base + mapping->bytes))
+        mapping = mapping->next;
+    return mapping;
+}
+
+bool gshare_sim_mapping_within(CUdeviceptr pointer, size_t bytes, struct sim_mapping *found) {
     pthread_mutex_lock(&mapping_lock);
-    for (struct sim_mapping *mapping = mappings; mapping && !is_found; mapping = mapping->next) {
-        is_found = pointer >= mapping->base && pointer - mapping->base < mapping->bytes;
-        if (is_found)
-            *found = *mapping;
-    }
+    const struct sim_mapping *mapping = within(pointer, bytes);
+    if (mapping)
+        *found = *mapping;
     pthread_mutex_unlock(&mapping_lock);
-    return is_found;
+    return mapping;
+}
+
+bool gshare_sim_mapping_at(CUdeviceptr pointer, struct sim_mapping *found) {
+    return gshare_sim_mapping_within(pointer, 1, found);
+}
+
+bool gshare_sim_allows(CUdeviceptr pointer, int rights) {
+    struct sim_mapping mapping;
+    return !gshare_sim_mapping_at(pointer, &mapping) || (mapping.rights & rights) == rights;
+}
+
+void gshare_sim_set_rights(CUdeviceptr base, int rights) {
+    pthread_mutex_lock(&mapping_lock);
+    struct sim_mapping *mapping = within(base, 1);
+    if (mapping)
+        mapping->rights = rights;
+    pthread_mutex_unlock(&mapping_lock);
 }
 
 CUresult gshare_sim_add_mapping(struct sim_mapping mapping) {

@@ -1,4 +1,6 @@
 /* Prefetches of managed memory, and advice about it. */
+#include <sys/mman.h>
+
 #include "capture.h"
 #include "driver.h"
 
@@ -8,7 +10,8 @@ CUresult cuMemPrefetchAsync_v2(CUdeviceptr pointer, size_t bytes, CUmemLocation 
                                unsigned int flags, CUstream stream) {
     enum { LOCATION_DEVICE = 1 };
     struct sim_queue *queue = NULL;
-    CUresult result = flags ? CUDA_ERROR_INVALID_VALUE : gshare_sim_check_range(pointer, bytes);
+    CUresult result =
+        flags ? CUDA_ERROR_INVALID_VALUE : gshare_sim_check_range(pointer, bytes, PROT_NONE);
     bool is_in = location.type == LOCATION_DEVICE;
 
     if (!result && is_in && !gshare_sim_board(location.id))
@@ -34,7 +37,8 @@ CUresult cuMemPrefetchAsync(CUdeviceptr pointer, size_t bytes, CUdevice device, 
 
 CUresult cuMemAdvise(CUdeviceptr pointer, size_t bytes, int advice, CUdevice device) {
     (void)device;
-    return advice > 0 ? gshare_sim_check_range(pointer, bytes) : CUDA_ERROR_INVALID_VALUE;
+    return advice > 0 ? gshare_sim_check_range(pointer, bytes, PROT_NONE)
+                      : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemAdvise_v2(CUdeviceptr pointer, size_t bytes, int advice, CUmemLocation location) {

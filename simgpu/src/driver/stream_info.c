@@ -1,5 +1,6 @@
 /* Properties of streams. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "driver.h"
 
@@ -81,5 +82,5 @@ CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr pointer, size_t byt
 
     if (!result && flags != GLOBAL && flags != HOST && flags != SINGLE)
         result = CUDA_ERROR_INVALID_VALUE;
-    return result ? result : gshare_sim_check_range(pointer, bytes);
+    return result ? result : gshare_sim_check_range(pointer, bytes, PROT_NONE);
 }

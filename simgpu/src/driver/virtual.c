@@ -1,45 +1,13 @@
-/* Virtual memory management: device memory apart from the addresses that show it.
- *
- * Memory is a memfd; sharing it is sharing the descriptor. Its maker is charged until the last of
- * its handles and mappings is gone; who imports it is not.
- */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
+/* Virtual memory management: device memory apart from the addresses that show it. Memory is a
+ * memfd, and a mapping of it has the rights that cuMemSetAccess gave it. */
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "driver.h"
+#include "backing.h"
 
-enum { TYPE_PINNED = 1, LOCATION_DEVICE = 1, HANDLE_POSIX_FD = 1, ACCESS_READ_WRITE = 3 };
-
-struct sim_backing {
-    struct sim_board *board;
-    CUmemAllocationProp properties;
-    size_t bytes;
-    int fd;
-    unsigned int attachment; /* of the board, when charged */
-    bool is_charged;
-    atomic_int references; /* handles and mappings */
-};
-
-static struct sim_backing *backing_of(CUmemGenericAllocationHandle handle) {
-    return (struct sim_backing *)handle;
-}
+enum { ACCESS_NONE = 0, ACCESS_READ = 1, ACCESS_READ_WRITE = 3 };
 
 static bool is_granular(size_t bytes) {
     return bytes && bytes % SIM_HEAP_CHUNK == 0;
-}
-
-static void release(struct sim_backing *backing) {
-    if (atomic_fetch_sub(&backing->references, 1) > 1)
-        return;
-    if (backing->is_charged && backing->attachment == backing->board->attachment)
-        gshare_sim_refund(&backing->board->gpu, backing->bytes);
-    close(backing->fd);
-    free(backing);
 }
 
 CUresult cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocationProp *properties,
@@ -74,118 +42,147 @@ CUresult cuMemAddressReserve(CUdeviceptr *pointer, size_t bytes, size_t alignmen
 CUresult cuMemAddressFree(CUdeviceptr pointer, size_t bytes) {
     struct sim_mapping mapping;
 
-    if (!is_granular(bytes) || gshare_sim_mapping_at(pointer, &mapping))
+    if (!is_granular(bytes) || gshare_sim_mapping_within(pointer, bytes, &mapping))
         return CUDA_ERROR_INVALID_VALUE;
     return munmap((void *)pointer, bytes) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult make_backing(struct sim_board *board, size_t bytes, int fd,
-                             struct sim_backing **backing) {
-    struct sim_backing *made = fd < 0 ? NULL : calloc(1, sizeof *made);
-
-    if (!made) {
-        if (fd >= 0)
-            close(fd);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    made->board = board;
-    made->bytes = bytes;
-    made->fd = fd;
-    made->attachment = board->attachment;
-    made->references = 1;
-    *backing = made;
-    return CUDA_SUCCESS;
 }
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
                      const CUmemAllocationProp *properties, unsigned long long flags) {
     struct sim_context *context = NULL;
-    struct sim_backing *backing = NULL;
     CUresult result = gshare_sim_current(&context);
 
     if (result)
         return result;
-    if (!handle || !properties || flags || !is_granular(bytes) || properties->type != TYPE_PINNED ||
-        properties->location.type != LOCATION_DEVICE)
+    if (!handle || !properties || flags || !is_granular(bytes) ||
+        properties->type != SIM_TYPE_PINNED || properties->location.type != SIM_LOCATION_DEVICE)
         return CUDA_ERROR_INVALID_VALUE;
     struct sim_board *board = gshare_sim_board(properties->location.id);
     if (!board || board->gpu.client == SIM_NONE)
         return CUDA_ERROR_INVALID_DEVICE;
     if (gshare_sim_charge(&board->gpu, bytes) != 0)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    result = make_backing(board, bytes, memfd_create("gshare-simgpu", MFD_CLOEXEC), &backing);
-    if (result) {
+    struct sim_backing *backing =
+        gshare_sim_backing_make(board, bytes, gshare_sim_file_make(board, bytes));
+    if (!backing) {
         gshare_sim_refund(&board->gpu, bytes);
-        return result;
+        return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    backing->is_charged = true;
     backing->properties = *properties;
     *handle = (CUmemGenericAllocationHandle)backing;
-    if (ftruncate(backing->fd, (off_t)bytes) == 0)
-        return CUDA_SUCCESS;
-    release(backing);
-    return CUDA_ERROR_OUT_OF_MEMORY;
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
     if (!handle)
         return CUDA_ERROR_INVALID_VALUE;
-    release(backing_of(handle));
+    gshare_sim_backing_release(sim_backing_of(handle));
     return CUDA_SUCCESS;
 }
 
+/* What was mapped there goes; the addresses stay reserved. */
+static void clear_range(CUdeviceptr pointer, size_t bytes) {
+    mmap((void *)pointer, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+         -1, 0);
+}
+
+/* Nobody may read or write there before cuMemSetAccess. */
 CUresult cuMemMap(CUdeviceptr pointer, size_t bytes, size_t offset,
                   CUmemGenericAllocationHandle handle, unsigned long long flags) {
-    struct sim_backing *backing = backing_of(handle);
+    struct sim_backing *backing = sim_backing_of(handle);
     struct sim_mapping mapping;
 
-    if (!backing || flags || offset || !is_granular(bytes) || bytes > backing->bytes)
+    if (!backing || flags || offset || !is_granular(bytes) || bytes > backing->bytes ||
+        pointer % SIM_HEAP_CHUNK)
         return CUDA_ERROR_INVALID_VALUE;
-    if (gshare_sim_mapping_at(pointer, &mapping))
+    if (gshare_sim_mapping_within(pointer, bytes, &mapping))
         return CUDA_ERROR_ALREADY_MAPPED;
-    /* Readable at once: access rights are kept per range only as far as clients can ask. */
-    if (mmap((void *)pointer, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, backing->fd,
-             0) == MAP_FAILED)
+    if (mmap((void *)pointer, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, backing->fd, 0) ==
+        MAP_FAILED)
         return CUDA_ERROR_OPERATING_SYSTEM;
     backing->references++;
-    return gshare_sim_add_mapping((struct sim_mapping){
+    CUresult result = gshare_sim_add_mapping((struct sim_mapping){
         .board = backing->board, .backing = backing, .base = pointer, .bytes = bytes});
+    if (result) {
+        clear_range(pointer, bytes);
+        gshare_sim_backing_release(backing);
+    }
+    return result;
+}
+
+/* Whether mappings, each of them whole, fill a range. */
+static bool is_filled(CUdeviceptr pointer, size_t bytes) {
+    struct sim_mapping mapping = {0};
+
+    for (size_t done = 0; done < bytes; done += mapping.bytes)
+        if (!gshare_sim_mapping_at(pointer + done, &mapping) || !mapping.backing ||
+            mapping.base != pointer + done || mapping.bytes > bytes - done)
+            return false;
+    return bytes > 0;
 }
 
 CUresult cuMemUnmap(CUdeviceptr pointer, size_t bytes) {
-    struct sim_mapping mapping;
+    struct sim_mapping mapping = {0};
 
-    if (!gshare_sim_mapping_at(pointer, &mapping) || mapping.base != pointer ||
-        mapping.bytes != bytes || !mapping.backing)
+    if (!is_filled(pointer, bytes))
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = gshare_sim_remove_mapping(pointer, &mapping);
-    if (result)
-        return result;
-    mmap((void *)pointer, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-         -1, 0);
-    release(mapping.backing);
+    for (size_t done = 0; done < bytes; done += mapping.bytes) {
+        CUresult result = gshare_sim_remove_mapping(pointer + done, &mapping);
+        if (result)
+            return result;
+        clear_range(mapping.base, mapping.bytes);
+        gshare_sim_backing_release(mapping.backing);
+    }
     return CUDA_SUCCESS;
 }
 
+/* What the descriptions give the device that the memory lies on; -1: nothing that can be. */
+static int rights_in(const struct sim_backing *backing, const CUmemAccessDesc *accesses,
+                     size_t count) {
+    int rights = -1;
+
+    for (size_t i = 0; i < count; i++) {
+        const CUmemLocation *place = &accesses[i].location;
+        if (place->type != SIM_LOCATION_DEVICE || place->id != backing->properties.location.id)
+            return -1; /* the host, or a peer */
+        rights = accesses[i].flags == ACCESS_READ_WRITE ? PROT_READ | PROT_WRITE
+                 : accesses[i].flags == ACCESS_READ     ? PROT_READ
+                 : accesses[i].flags == ACCESS_NONE     ? PROT_NONE
+                                                        : -1;
+    }
+    return rights;
+}
+
+/* Memory whose descriptor was sealed against writing before it was mapped can only be read. */
 CUresult cuMemSetAccess(CUdeviceptr pointer, size_t bytes, const CUmemAccessDesc *accesses,
                         size_t count) {
-    struct sim_mapping mapping;
+    struct sim_mapping mapping = {0};
 
-    if (!accesses || !count || !gshare_sim_mapping_at(pointer, &mapping))
+    if (!accesses || !is_filled(pointer, bytes))
         return CUDA_ERROR_INVALID_VALUE;
-    int rights = accesses[0].flags == ACCESS_READ_WRITE ? PROT_READ | PROT_WRITE
-                 : accesses[0].flags                    ? PROT_READ
-                                                        : PROT_NONE;
-    return mprotect((void *)pointer, bytes, rights) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (size_t done = 0; done < bytes; done += mapping.bytes) {
+        gshare_sim_mapping_at(pointer + done, &mapping);
+        int rights = rights_in(mapping.backing, accesses, count);
+        if (rights < 0)
+            return CUDA_ERROR_INVALID_VALUE;
+        if (mprotect((void *)mapping.base, mapping.bytes, rights) != 0)
+            return CUDA_ERROR_NOT_PERMITTED;
+        gshare_sim_set_rights(mapping.base, rights);
+    }
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemGetAccess(unsigned long long *flags, const CUmemLocation *location,
                         CUdeviceptr pointer) {
     struct sim_mapping mapping;
 
-    if (!flags || !location || !gshare_sim_mapping_at(pointer, &mapping))
+    if (!flags || !location || !gshare_sim_mapping_at(pointer, &mapping) || !mapping.backing)
         return CUDA_ERROR_INVALID_VALUE;
-    *flags = ACCESS_READ_WRITE;
+    bool is_own = location->type == SIM_LOCATION_DEVICE &&
+                  location->id == mapping.backing->properties.location.id;
+    *flags = !is_own || mapping.rights == PROT_NONE ? ACCESS_NONE
+             : mapping.rights == PROT_READ          ? ACCESS_READ
+                                                    : ACCESS_READ_WRITE;
     return CUDA_SUCCESS;
 }
 
@@ -193,51 +190,6 @@ CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *properties,
                                                 CUmemGenericAllocationHandle handle) {
     if (!properties || !handle)
         return CUDA_ERROR_INVALID_VALUE;
-    *properties = backing_of(handle)->properties;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemExportToShareableHandle(void *shareable, CUmemGenericAllocationHandle handle,
-                                      int type, unsigned long long flags) {
-    if (!shareable || !handle || flags)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (type != HANDLE_POSIX_FD || !(backing_of(handle)->properties.handle_types & HANDLE_POSIX_FD))
-        return CUDA_ERROR_NOT_SUPPORTED;
-    int fd = fcntl(backing_of(handle)->fd, F_DUPFD_CLOEXEC, 0);
-    memcpy(shareable, &fd, sizeof fd);
-    return fd < 0 ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
-}
-
-CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, void *shareable,
-                                        int type) {
-    struct sim_context *context = NULL;
-    struct sim_backing *backing = NULL;
-    CUresult result = gshare_sim_current(&context);
-
-    if (result)
-        return result;
-    off_t bytes = lseek((int)(intptr_t)shareable, 0, SEEK_END);
-    if (!handle || type != HANDLE_POSIX_FD || bytes < 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    int fd = fcntl((int)(intptr_t)shareable, F_DUPFD_CLOEXEC, 0);
-    result = make_backing(context->board, (size_t)bytes, fd, &backing);
-    if (result)
-        return result;
-    backing->properties = (CUmemAllocationProp){
-        .type = TYPE_PINNED,
-        .handle_types = HANDLE_POSIX_FD,
-        .location = {.type = LOCATION_DEVICE, .id = context->device},
-    };
-    *handle = (CUmemGenericAllocationHandle)backing;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void *address) {
-    struct sim_mapping mapping;
-
-    if (!handle || !gshare_sim_mapping_at((CUdeviceptr)address, &mapping) || !mapping.backing)
-        return CUDA_ERROR_INVALID_VALUE;
-    mapping.backing->references++;
-    *handle = (CUmemGenericAllocationHandle)mapping.backing;
+    *properties = sim_backing_of(handle)->properties;
     return CUDA_SUCCESS;
 }

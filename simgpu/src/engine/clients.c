@@ -14,6 +14,7 @@ static void end_client(struct sim_state *state, uint32_t index) {
     struct sim_client *client = &state->clients[index];
 
     gshare_sim_release_client(state, index);
+    gshare_sim_let_go_all(state, index);
     client->memory_bytes = 0;
     client->host_bytes = 0;
     client->in_use = 0;
@@ -124,13 +125,24 @@ uint64_t gshare_sim_memory_used(const struct sim_state *state) {
 
     for (uint32_t i = 0; i < state->client_high; i++)
         used += state->clients[i].in_use ? state->clients[i].memory_bytes : 0;
-    return used;
+    return used + gshare_sim_shared_bytes(state, SIM_NONE);
 }
 
-static uint64_t room(const struct sim_gpu *gpu) {
-    const struct sim_client *client = &gpu->state->clients[gpu->client];
-    uint64_t device = gpu->state->device.memory_bytes - gshare_sim_memory_used(gpu->state);
-    uint64_t own = client->memory_limit_bytes - client->memory_bytes;
+uint64_t gshare_sim_memory_of(const struct sim_state *state, uint32_t client) {
+    return state->clients[client].memory_bytes + gshare_sim_shared_bytes(state, client);
+}
+
+static uint64_t left_of(uint64_t limit, uint64_t used) {
+    return used < limit ? limit - used : 0;
+}
+
+/* Shared memory that fell to us may have taken us above our limit. */
+uint64_t gshare_sim_room(struct sim_gpu *gpu) {
+    const struct sim_state *state = gpu->state;
+
+    uint64_t device = left_of(state->device.memory_bytes, gshare_sim_memory_used(state));
+    uint64_t own = left_of(state->clients[gpu->client].memory_limit_bytes,
+                           gshare_sim_memory_of(state, gpu->client));
     return own < device ? own : device;
 }
 
@@ -138,9 +150,9 @@ int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes) {
     int error = 0;
 
     gshare_sim_lock(gpu);
-    if (bytes > room(gpu))
+    if (bytes > gshare_sim_room(gpu))
         gshare_sim_reap(gpu);
-    if (bytes > room(gpu))
+    if (bytes > gshare_sim_room(gpu))
         error = -ENOMEM;
     else
         gpu->state->clients[gpu->client].memory_bytes += bytes;

@@ -58,10 +58,20 @@ void gshare_sim_detach(struct sim_gpu *gpu);
 void gshare_sim_reap(struct sim_gpu *gpu);      /* all that are dead */
 void gshare_sim_reap_next(struct sim_gpu *gpu); /* the next one in turn, if it is dead */
 uint64_t gshare_sim_memory_used(const struct sim_state *state);
+uint64_t gshare_sim_memory_of(const struct sim_state *state, uint32_t client);
+uint64_t gshare_sim_room(struct sim_gpu *gpu);              /* bytes that we may still be charged */
 int gshare_sim_charge(struct sim_gpu *gpu, uint64_t bytes); /* takes the lock; -ENOMEM: full */
 void gshare_sim_refund(struct sim_gpu *gpu, uint64_t bytes);
 /* Counts memory of the host that the client pins; there is no limit. Takes the lock. */
 void gshare_sim_pin(struct sim_gpu *gpu, int64_t bytes);
+
+/* shares.c: take the lock, but for the last two, which are called with it. Memory is told by its
+ * file's inode number. */
+int gshare_sim_offer(struct sim_gpu *gpu, uint64_t file, uint64_t bytes); /* what was ours alone */
+int gshare_sim_hold(struct sim_gpu *gpu, uint64_t file, uint64_t bytes);  /* once more */
+void gshare_sim_let_go(struct sim_gpu *gpu, uint64_t file);               /* once */
+void gshare_sim_let_go_all(struct sim_state *state, uint32_t client);
+uint64_t gshare_sim_shared_bytes(const struct sim_state *state, uint32_t payer); /* SIM_NONE: all */
 
 /* streams.c: with the lock held. */
 int gshare_sim_stream_open(struct sim_gpu *gpu, uint32_t group, uint32_t flags, uint32_t cap_sms,

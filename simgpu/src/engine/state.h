@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SIM_MAGIC 0x53555047u
-#define SIM_VERSION 6u
+#define SIM_VERSION 7u
 
 enum {
     SIM_CLIENTS = 256,
@@ -20,6 +20,7 @@ enum {
     SIM_RING = 1024,
     SIM_EVENTS = 1 << 18,
     SIM_ACCOUNTS = 1024,
+    SIM_SHARES = 2048,
     SIM_LABEL_BYTES = 64,
     SIM_NAME_BYTES = 64,
     SIM_BUCKETS = 16,
@@ -97,7 +98,7 @@ struct sim_client {
     uint32_t pid;
     uint32_t account;
     uint32_t cap_sms;
-    uint64_t memory_bytes; /* context overhead and chunks */
+    uint64_t memory_bytes; /* context overhead and chunks, without shared memory */
     uint64_t memory_limit_bytes;
     uint64_t host_bytes; /* of the host, pinned for this GPU */
     uint64_t attached_ns;
@@ -106,6 +107,16 @@ struct sim_client {
     uint32_t stamp;         /* scratch of the accounts */
     _Atomic uint32_t error; /* of a kernel that faulted: every later call fails with it */
     struct sim_bucket buckets[SIM_BUCKETS];
+};
+
+/* Memory that other processes may open. One of its holders is charged for it, beside its own
+ * `memory_bytes`; when that one lets go or dies, another holder is. */
+struct sim_share {
+    uint64_t file; /* inode number of its memory's file; 0: free */
+    uint64_t bytes;
+    uint32_t payer; /* the client that is charged */
+    uint32_t reserved;
+    uint32_t holds[SIM_CLIENTS]; /* how often each client holds it */
 };
 
 /* What processes of one label have used; outlives them. */
@@ -187,11 +198,13 @@ struct sim_state {
     uint32_t event_high;
     uint32_t event_hint;
     uint32_t account_high;
+    uint32_t share_high;
     uint32_t active_count;
     uint16_t active[SIM_STREAMS]; /* streams with work, in no order */
     struct sim_client clients[SIM_CLIENTS];
     struct sim_account accounts[SIM_ACCOUNTS];
     struct sim_span spans[SIM_SPANS];
+    struct sim_share shares[SIM_SHARES];
     struct sim_event events[SIM_EVENTS];
     struct sim_stream streams[SIM_STREAMS];
 };

@@ -149,7 +149,7 @@ static nvmlReturn_t processes(nvmlDevice_t gpu, unsigned int *count, nvmlProcess
             continue;
         if (answer && found < *count)
             answer[found] = (nvmlProcessInfo_t){.pid = state->clients[i].pid,
-                                                .memory = state->clients[i].memory_bytes,
+                                                .memory = gshare_sim_memory_of(state, i),
                                                 .gpu_instance = UINT32_MAX,
                                                 .compute_instance = UINT32_MAX};
         found++;

@@ -81,7 +81,9 @@ def _function(ask: Ask) -> Object:
 
 
 def _gpu(pod: Object) -> str:
-    return decode_placement(pod["metadata"]["annotations"][names.ANNOTATION_PLACEMENT]).gpu_uuid
+    meta = pod["metadata"]
+    placed = decode_placement(meta["annotations"][names.ANNOTATION_PLACEMENT], meta["namespace"])
+    return placed.gpu_uuid
 
 
 def _costs(scene: Scene) -> dict[str, int]:

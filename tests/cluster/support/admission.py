@@ -83,6 +83,8 @@ GOOD = {
     "a quota limit that a smaller request allows": annotated(quota_request="20", quota_limit="30"),
     "memory": annotated(gpu_mem="1560Mi"),
     "memory as a number": annotated(gpu_mem="2e9"),
+    "a model": annotated(model="team-b/vit:v2@1"),
+    "a model and its size": annotated(model="shared/vit=2411Mi"),
     "a hook by a preload": annotated(hook="preload"),
     "a hook by a shim": annotated(hook="shim"),
     "side-cars without a GPU": pod(build.container(), {"name": "log"}, init=({"name": "first"},)),
@@ -169,6 +171,14 @@ BAD = {
     ),
     "a quota limit in words": (annotated(quota_limit="all"), "gshare.io/quota-limit: all: must be"),
     "a quota limit with a fraction": (annotated(quota_limit="80.5"), "80.5: must be a whole"),
+    "a model without a key": (annotated(model="=98Mi"), "gshare.io/model: =98Mi: must be KEY or"),
+    "a model of a key that is none": (
+        annotated(model="resnet 50"),
+        "gshare: metadata.annotations: gshare.io/model: resnet 50: must be KEY or KEY=SIZE",
+    ),
+    "a shared model without a name": (annotated(model="shared/=1Gi"), "shared/=1Gi: must be KEY"),
+    "a model of no size": (annotated(model="vit=0"), "gshare.io/model: vit=0: must be KEY"),
+    "a model of a size in words": (annotated(model="vit=big"), "gshare.io/model: vit=big: must"),
     "a hook that is none": (
         annotated(hook="audit"),
         "gshare: metadata.annotations: gshare.io/hook: audit: must be preload or shim",

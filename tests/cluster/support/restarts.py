@@ -23,7 +23,7 @@ _PROCESSES: Final = {
     "containerd": "containerd-{}",
 }
 # Containers of the node agent; the kubelet starts them again.
-_CONTAINERS: Final = ("plugin", "registrar")
+_CONTAINERS: Final = ("plugin", "registrar", "model-stores")
 _KUBELET_SOCKET: Final = "var/lib/kubelet/device-plugins/kubelet.sock"
 PARTS: Final = (*_CONTAINERS, "token daemon", *_PROCESSES)
 
@@ -92,12 +92,17 @@ def _kill_container(cluster: Cluster, node: Node, name: str) -> None:
 
 def _kill_token_daemons(cluster: Cluster, node: Node) -> None:
     """Kill the token daemons of all GPUs of `node`; their supervisor starts them again."""
-    container = _container(agent_of(cluster, node), "daemons")
-    lines = node.ctr("tasks", "ps", container).splitlines()[1:]
-    pids = [line.split()[0] for line in lines]
-    tokens = [pid for pid in pids if "gshare-tokend" in _command(node, pid)]
-    assert tokens, f"no token daemon among {pids} on {node.name}"
+    tokens = processes_of(cluster, node, "daemons", "gshare-tokend")
+    assert tokens, f"no token daemon on {node.name}"
     node.run_in(["kill", "-KILL", *tokens])
+
+
+def processes_of(cluster: Cluster, node: Node, container: str, word: str) -> list[str]:
+    """Return the ids of an agent's processes in one container whose commands hold `word`."""
+    named = _container(agent_of(cluster, node), container)
+    lines = node.ctr("tasks", "ps", named).splitlines()[1:]
+    pids = [line.split()[0] for line in lines]
+    return [pid for pid in pids if word in _command(node, pid)]
 
 
 def _container(pod: Object, name: str) -> str:

@@ -195,8 +195,9 @@ def node_of(pod: Object) -> str:
 
 def placement_of(pod: Object) -> PodPlacement | None:
     """Return where a pod was put; None while it is not."""
-    written = pod["metadata"].get("annotations", {}).get(names.ANNOTATION_PLACEMENT)
-    return None if written is None else decode_placement(written)
+    meta = pod["metadata"]
+    written = meta.get("annotations", {}).get(names.ANNOTATION_PLACEMENT)
+    return None if written is None else decode_placement(written, meta["namespace"])
 
 
 def is_running(pod: Object) -> bool:

@@ -5,7 +5,8 @@ import pytest
 from tests.support.cluster_objects import GIB, gpu, node, pod
 
 from gshare import names
-from gshare.annotations import Standing, Terms, encode_in_force
+from gshare.annotations import Standing, Terms, encode_in_force, encode_resident
+from gshare.models import ModelShare
 from gshare.runtime.kube.objects import Event, Node, Pod
 from gshare_cli.cluster_explain import explain
 from gshare_cli.cluster_state import cluster_view
@@ -231,4 +232,78 @@ def test_a_pod_on_other_terms_says_those_in_force_and_what_was_refused():
         "rectangle: 12 % of the SMs for 30 % of the time, may borrow idle time up to 50 %",
         "memory: at most 2Gi",
         "its node refused gshare.io/quota-request: '60'; its events say why",
+    )
+
+
+BERT = ModelShare("bert", 5 * GIB, "team")
+ASKS_BERT = {names.ANNOTATION_MODEL: "bert=5Gi", names.ANNOTATION_GPU_MEM: "2Gi"}
+
+
+def test_a_pending_pod_is_told_what_its_weights_would_add():
+    full = pod("full", on="n1", gpu="A", memory=10 * GIB)
+
+    found = explained(pod(annotations=ASKS_BERT), [node("n1", gpu("A", store_bytes=GIB))], [full])
+
+    assert found.headline.endswith("and 2Gi of memory and the model team/bert (5Gi of weights)")
+    (line,) = found.lines
+    assert line.endswith(
+        ": 2Gi of memory are missing: 2Gi and 6Gi for the weights of team/bert asked, 6Gi free"
+    )
+
+
+def test_a_pending_pod_is_told_of_weights_that_are_there_for_others():
+    full = pod("full", on="n1", gpu="A", memory=10 * GIB, model=BERT)
+
+    found = explained(pod(annotations=ASKS_BERT), [node("n1", gpu("A", store_bytes=0))], [full])
+
+    (line,) = found.lines
+    assert line.endswith(
+        "1Gi of memory are missing: "
+        "2Gi (the weights of team/bert are there for others) asked, 1Gi free"
+    )
+
+
+def test_a_pending_pod_is_told_that_a_node_without_a_store_counts_weights_in_full():
+    full = pod("full", on="n1", gpu="A", memory=10 * GIB)
+
+    found = explained(pod(annotations=ASKS_BERT), [node("n1", gpu("A"))], [full])
+
+    assert (
+        "7Gi (5Gi of weights in it, as there is no model store) asked, 6Gi free" in found.lines[0]
+    )
+
+
+def test_a_placed_pod_says_with_whom_it_shares_its_weights():
+    others = [pod(name, on="n1", gpu="A", model=BERT) for name in ("b", "c")]
+
+    found = explained(
+        pod(on="n1", gpu="A", model=BERT), [node("n1", gpu("A", store_bytes=0))], others
+    )
+
+    assert found.lines[2:4] == (
+        "memory: at most 1Gi",
+        "model: team/bert, 5Gi of weights, which count once on this GPU: shared with 2 other pods",
+    )
+
+
+def test_a_placed_pod_without_a_size_counts_with_what_the_store_keeps():
+    kept = {names.ANNOTATION_RESIDENT: encode_resident({"A": {"team/bert": 3 * GIB}})}
+    there = node("n1", gpu("A", store_bytes=0), annotations=kept)
+
+    found = explained(pod(on="n1", gpu="A", model=ModelShare("bert")), [there])
+
+    assert (
+        "team/bert, 3Gi of weights, which count once on this GPU: shared with nobody"
+        in (found.lines[3])
+    )
+
+
+def test_a_pod_placed_without_a_store_has_its_weights_in_its_memory():
+    own = pod(on="n1", gpu="A", memory=6 * GIB, model=BERT, has_own_weights=True)
+
+    found = explained(own, [node("n1", gpu("A"))])
+
+    assert found.lines[3] == (
+        "model: team/bert, 5Gi of weights in its memory, as there was no model store when it was "
+        "placed"
     )

@@ -23,6 +23,14 @@ def test_a_share_is_of_the_gpus_own_clock():
     assert share(page(1.0, 50.0), page(1.8, 52.0)) == Got(40.0, 10**9)
 
 
+def test_shared_memory_is_known_where_the_agent_tells_it():
+    labels = 'namespace="team",pod="web-0",container="main",gpu="A",lease="l"'
+    told = f"{names.METRIC_LEASE_SHARED_BYTES}{{{labels}}} 2e9\n"
+
+    assert share(page(1, 50), page(1, 52)).shared_bytes is None
+    assert share(page(1, 50), page(1, 52) + told).shared_bytes == 2 * 10**9
+
+
 def test_each_node_has_its_own_clock():
     before = parse([page(0, 0, "A"), page(0, 1000, "B", "other")])
     after = parse([page(1, 2, "A"), page(1, 1010, "B", "other")])

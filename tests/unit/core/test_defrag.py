@@ -3,11 +3,12 @@
 import dataclasses
 
 import pytest
-from tests.support.ledgers import gpu, placed, put_node
+from tests.support.ledgers import gpu, placed, put_node, sharing
 
 from gshare import defrag
 from gshare.defrag import Tenant, rooms
 from gshare.ledger import Ledger
+from gshare.models import ModelShare
 from gshare.modes import RECT, Packer
 from gshare.placement import Request
 from gshare.preemption import Budget
@@ -20,7 +21,8 @@ GIB = 2**30
 def tenant(pod, **changes):
     """Return a pod with a ReplicaSet whose next pod would ask the same."""
     size = pod.placement.size
-    request = Request(pod.uid, size.height, size.width, pod.placement.memory_bytes)
+    at = pod.placement
+    request = Request(pod.uid, size.height, size.width, at.memory_bytes, at.model)
     return dataclasses.replace(Tenant(pod, request, "ReplicaSet web"), **changes)
 
 
@@ -225,3 +227,24 @@ def test_one_gpu_is_cleared_as_things_stand():
 
     assert [move.node for move in clear("b", "GPU-b").moves] == ["a"]
     assert "out of use" in clear("b", "GPU-x")
+
+
+BERT = ModelShare("bert", 12 * GIB, "team")
+
+
+def sharers_of(**pods_by_node):
+    """Return a ledger with a GPU with a store a node, and pods of (quota, SM, model) there."""
+    ledger = Ledger()
+    for node, pods in pods_by_node.items():
+        put_node(ledger, node, gpu(f"GPU-{node}", store_bytes=0))
+        for index, (quota, sm, model) in enumerate(pods):
+            ledger.put(sharing(placed(f"{node}{index}", node, quota, sm), model))
+    return ledger
+
+
+def test_a_pod_goes_where_its_weights_are_though_they_would_not_fit_twice():
+    full = (60, 100, ModelShare("llama", 12 * GIB, "team"))
+
+    found = plan(sharers_of(a=[full], b=[(50, 100, BERT)], c=[(10, 100, BERT)]))
+
+    assert moved(found) == [("c", [("c0", "b")])]

@@ -2,8 +2,9 @@
 
 from tests.support.ledgers import GIB, asks, fit, ledger_of, placed, put_node
 
-from gshare.annotations import Standing, Terms
+from gshare.annotations import PodPlacement, Standing, Terms
 from gshare.ledger import PlacedPod, RefusalKind
+from gshare.models import ModelShare
 from gshare.terms import MEMORY, REQUEST
 
 
@@ -83,3 +84,17 @@ def test_a_raise_that_does_not_fit_shuts_the_gpu_until_it_is_refused():
 
     assert fit(ledger, asks(quota=10, sm=100)) == "GPU-a"
     assert ledger.problems() == ()
+
+
+def test_terms_below_a_pods_own_weights_are_what_its_node_enforces():
+    """An older agent does not know of weights in a pod's own memory: nobody else is hurt by it."""
+    ledger = ledger_of()
+    model = ModelShare("bert", 6 * GIB, "team")
+    held = PodPlacement("GPU-a", 12, 40, 8 * GIB, model, has_own_weights=True)
+    ledger.put(placed(placement=held, wishes={MEMORY: "2Gi"}))
+
+    ledger.put_terms("a", {"p": Standing(Terms(40, 100, 2 * GIB))})
+
+    assert ledger.snapshots("a")[0].memory_free_bytes == 8 * GIB
+    ledger.put_terms("a", {"p": Standing(Terms(40, 100, 2 * GIB), {MEMORY: "2Gi"})})
+    assert ledger.snapshots("a")[0].memory_free_bytes == 14 * GIB

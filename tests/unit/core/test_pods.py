@@ -4,6 +4,7 @@ import pytest
 
 from gshare import names
 from gshare.errors import InputError
+from gshare.models import ModelShare
 from gshare.workload.pods import Asked, asked, rectangle
 from gshare.workload.values import Shape
 
@@ -38,6 +39,20 @@ def test_annotations_say_how_far_it_may_borrow_and_how_much_memory_it_gets():
     answer = asked(pod(container(), annotations=annotations))
 
     assert answer == Asked("server", Shape(12, 40, 80, 1500 * 2**20))
+
+
+def test_an_annotation_announces_the_model():
+    annotations = {names.ANNOTATION_MODEL: "shared/bert=5"}
+
+    answer = asked(pod(container(), annotations=annotations))
+
+    assert answer == Asked("server", Shape(12, 40, 100, None, ModelShare("shared/bert", 5)))
+
+
+def test_a_model_that_is_none_is_refused_by_its_annotation():
+    said = refusal(pod(container(), annotations={names.ANNOTATION_MODEL: "bert=0"}))
+
+    assert said.startswith("pod team/p: Pod metadata.annotations[gshare.io/model]: 'bert=0': the ")
 
 
 def test_a_pod_that_names_neither_resource_asks_nothing():

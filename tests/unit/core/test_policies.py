@@ -16,7 +16,7 @@ def ledger():
     found.put(placed("half", "b", 100, 50))
     found.put(placed("quarter", "c", 50, 50))
     for node in "ac":
-        found.put_resident(node, {f"GPU-{node}": {"bert"}})
+        found.put_resident(node, {f"GPU-{node}": {"bert": GIB}})
     return found
 
 
@@ -41,7 +41,7 @@ def test_within_a_node_affinity_prefers_the_gpu_that_has_the_model():
     ledger = Ledger()
     put_node(ledger, "a", gpu("GPU-0"), gpu("GPU-1"))
     ledger.put(placed("p", "a", 50, 50, gpu="GPU-0"))
-    ledger.put_resident("a", {"GPU-1": {"bert"}})
+    ledger.put_resident("a", {"GPU-1": {"bert": 0}})
 
     answers = [
         ledger.fit(asks(memory=GIB), "a", Preference("affinity", model)).gpu_uuid

@@ -3,6 +3,7 @@
 from gshare import layout
 from gshare.annotations import PodPlacement
 from gshare.ledger import Ground, PlacedPod
+from gshare.models import ModelShare
 from gshare.modes import RECT, SLICED, Packer
 from gshare.placement import Gpu, Request, Snapshot
 from gshare.preemption import Budget, Demand, Plan, Waiting, is_enough, plan
@@ -28,16 +29,24 @@ def pod(name, quota, sm, priority=0, **changes):
 
 
 def ground(*pods, node="a", uuid="GPU-0", units_free=PLENTY, memory_bytes=16 * GIB, mode=RECT):
+    """Return a GPU with a model store that takes nothing for itself."""
     sizes = {each.uid: each.placement.size for each in pods}
     arranged = Packer(mode).arrange(sizes)
     assert arranged is not None
     memory = tuple((key, GIB) for key in arranged.keys)
-    snapshot = Snapshot(Gpu(uuid, memory_bytes, 80), arranged, memory)
+    shares = tuple((each.uid, model) for each in pods if (model := each.placement.shared))
+    gpu = Gpu(uuid, memory_bytes, 80, store_bytes=0)
+    snapshot = Snapshot(gpu, arranged, memory, shares)
     return Ground(node, snapshot, {each.uid: each for each in pods}, units_free)
 
 
-def newcomer(quota, sm, memory_bytes=GIB):
-    return Request("new", sm, quota, memory_bytes)
+def newcomer(quota, sm, memory_bytes=GIB, model=None):
+    return Request("new", sm, quota, memory_bytes, model)
+
+
+def sharer(name, size_bytes, key="bert", **changes):
+    model = ModelShare(key, size_bytes, "default")
+    return pod(name, 10, 10, placement=PodPlacement("GPU-0", 10, 10, GIB, model), **changes)
 
 
 def evicted(answer):
@@ -168,7 +177,45 @@ def test_a_plan_says_what_the_newcomer_gets():
     answer = decide([ground(pod("one", 100, 100))], newcomer(40, 12))
 
     assert isinstance(answer, Plan)
-    assert (answer.node, answer.gpu_uuid, answer.memory_bytes) == ("a", "GPU-0", GIB)
+    assert (answer.node, answer.gpu_uuid) == ("a", "GPU-0")
+    assert answer.placement == PodPlacement("GPU-0", 12, 40, GIB)
+
+
+def test_weights_are_freed_by_all_who_share_them_and_by_no_one_of_them():
+    crowd = ground(sharer("one", 12 * GIB), sharer("two", 12 * GIB))
+
+    answer = decide([crowd], newcomer(10, 10, memory_bytes=4 * GIB))
+
+    assert evicted(answer) == {"one", "two"}
+
+
+def test_a_pod_with_weights_of_its_own_goes_before_several_who_share_theirs():
+    """Though all ask the same, and the others would be looked at first."""
+    crowd = ground(sharer("a", 5 * GIB), sharer("b", 5 * GIB), sharer("lone", 6 * GIB, "llama"))
+
+    answer = decide([crowd], newcomer(10, 10, memory_bytes=7 * GIB))
+
+    assert evicted(answer) == {"lone"}
+
+
+def test_a_newcomer_needs_no_more_than_its_own_memory_where_its_weights_stay():
+    crowd = ground(sharer("one", 12 * GIB, priority=5), pod("plain", 10, 10), pod("other", 10, 10))
+    wants = newcomer(10, 10, memory_bytes=2 * GIB, model=ModelShare("bert", 12 * GIB, "default"))
+
+    answer = decide([crowd], wants)
+
+    assert evicted(answer) == {"other"}
+    assert answer.placement.shared == wants.model
+
+
+def test_a_newcomer_pays_for_weights_that_leave_with_a_victim():
+    crowd = ground(
+        sharer("one", 12 * GIB), pod("plain", 10, 10, priority=20), memory_bytes=14 * GIB
+    )
+    wants = newcomer(10, 10, memory_bytes=GIB, model=ModelShare("bert", 12 * GIB, "default"))
+
+    assert evicted(decide([crowd], wants)) == {"one"}
+    assert decide([crowd], newcomer(10, 10, 2 * GIB, wants.model)) is None
 
 
 HALVES = (pod("first", 60, 50), pod("second", 60, 50), pod("third", 30, 50))

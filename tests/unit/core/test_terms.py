@@ -4,6 +4,7 @@ import pytest
 
 from gshare import terms
 from gshare.annotations import PodPlacement, Standing, Terms, decode_in_force, encode_in_force
+from gshare.models import ModelShare
 from gshare.terms import LIMIT, MEMORY, REQUEST, Room
 
 GIB = 2**30
@@ -263,3 +264,13 @@ def test_what_a_node_says_is_read_as_it_was_written():
 def test_terms_that_are_none_are_refused(text, problem):
     with pytest.raises(ValueError, match=problem):
         decode_in_force(text)
+
+
+def test_weights_in_a_pods_own_memory_come_on_top_of_what_it_asks() -> None:
+    """Its annotation means the same on a node with a model store and on one without."""
+    held = PodPlacement("GPU-0", 12, 40, 3 * GIB, ModelShare("bert", GIB), has_own_weights=True)
+    asks = {MEMORY: "2Gi"}
+
+    assert terms.at_start(asks, held).memory_bytes == 3 * GIB
+    assert terms.counted(held, asks, None) == held
+    assert terms.counted(held, {MEMORY: "4Gi"}, None).memory_bytes == 5 * GIB

@@ -4,6 +4,7 @@ import pytest
 from tests.support.manifests import changed, container, deployment, service, text
 
 from gshare import names, workload
+from gshare.models import ModelShare
 from gshare.workload import (
     ContainerPort,
     Exec,
@@ -43,6 +44,12 @@ def test_a_shape_has_both_percentages_and_the_annotations():
     function = function_of(deployment(quota_limit="80", gpu_mem="1500Mi"))
 
     assert function.shape == Shape(12, 40, 80, 1500 * 2**20)
+
+
+def test_a_shape_has_the_model_that_is_announced():
+    function = function_of(deployment(model="bert=1200Mi"))
+
+    assert function.shape.model == ModelShare("bert", 1200 * 2**20)
 
 
 def test_a_function_says_how_it_reaches_the_hook():

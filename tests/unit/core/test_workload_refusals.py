@@ -76,6 +76,9 @@ def test_wrong_resources_are_refused(path, value, field, problem):
         pytest.param("quota-limit", 80, "put it in quotes", id="limit as a number"),
         pytest.param("gpu-mem", "lots", "amount of memory", id="memory that is no quantity"),
         pytest.param("gpu-mem", "0", "above 0", id="no memory"),
+        pytest.param("model", "my model", "the key must have", id="a key that is none"),
+        pytest.param("model", "bert=big", "size after bert= must be", id="weights of no size"),
+        pytest.param("model", 7, "put it in quotes", id="a model as a number"),
         pytest.param("hook", "audit", "preload, shim", id="a hook that is none"),
         pytest.param("placement", "GPU-0", "remove it", id="placement by the user"),
     ],
@@ -115,6 +118,25 @@ def test_memory_that_is_not_given_exceeds_no_card():
     function = workload.parse("app.yaml", text(deployment())).functions[0]
 
     workload.check_card(function, 1)
+
+
+@pytest.mark.parametrize(
+    ("memory", "problem"),
+    [
+        (None, "'17Gi': is more than the 16Gi of the largest GPU here"),
+        ("0.5Gi", "'17Gi': is with the 512Mi of gshare.io/gpu-mem more than the 16Gi"),
+    ],
+    ids=["weights alone", "weights and memory"],
+)
+def test_weights_above_the_card_are_refused_where_the_card_is_known(memory, problem):
+    asked = deployment(model="bert=17Gi", **({"gpu_mem": memory} if memory else {}))
+    function = workload.parse("app.yaml", text(asked)).functions[0]
+
+    workload.check_card(function, 18 * 2**30)
+    with pytest.raises(InputError) as caught:
+        workload.check_card(function, 16 * 2**30)
+
+    assert f"annotations[gshare.io/model]: {problem}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from tests.support import gpus
 from gshare.layout import Layout
 from gshare.modes import RECT, Packer
 from gshare.rectangles import Rectangle
-from gshare.runtime import local_node
-from gshare.runtime.local_node import LONGEST_LEASE_ID, Demand
+from gshare.runtime import lease_ids, local_node
+from gshare.runtime.lease_ids import LONGEST_LEASE_ID
+from gshare.runtime.local_node import Demand
 from gshare.runtime.state import LeaseRecord
 
 
@@ -21,11 +22,11 @@ from gshare.runtime.state import LeaseRecord
     ],
 )
 def test_a_lease_is_called_after_its_replica(replica: str, expected: str) -> None:
-    assert local_node.lease_id(replica) == expected
+    assert lease_ids.lease_id(replica) == expected
 
 
 def test_long_names_that_differ_at_the_end_get_different_lease_ids() -> None:
-    ids = {local_node.lease_id(f"{'a' * 60}-{index}") for index in range(50)}
+    ids = {lease_ids.lease_id(f"{'a' * 60}-{index}") for index in range(50)}
 
     assert len(ids) == 50
     assert all(len(each) <= LONGEST_LEASE_ID for each in ids)

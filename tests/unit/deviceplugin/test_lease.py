@@ -7,11 +7,14 @@ from tests.support import gpu_pods
 from tests.support.gpu_pods import GIB, GPU, node_gpu
 
 from gshare import names
+from gshare.annotations import PodPlacement, encode_placement
 from gshare.layout import Layout
 from gshare.lease import limits_of
+from gshare.models import ModelShare
 from gshare.modes import Settler
 from gshare.rectangles import Rectangle
 from gshare_deviceplugin import lease
+from gshare_deviceplugin.charge import Charge
 from gshare_deviceplugin.lease import Lease, Owner, Refusal
 
 OWNER = Owner("team", "resnet-0", "server")
@@ -27,9 +30,10 @@ def held(lease_id: str, sm: int = 50, quota: int = 60, memory: int = GIB) -> Lea
     return Lease(lease_id, lease_id, OWNER, f"uid-{lease_id}", "f", 1, GPU, sm, quota, 100, memory)
 
 
-def admitted(wanted, others=(), gpu=None, before=None):
+def admitted(wanted, others=(), gpu=None, before=None, resident=None):
     before = before or Layout()
-    return lease.admit(wanted, others, gpu or node_gpu(), before, Settler())
+    charge = Charge(gpu or node_gpu(), resident or {})
+    return lease.admit(wanted, others, charge, before, Settler())
 
 
 def test_the_digest_is_the_same_for_every_order_of_the_devices() -> None:
@@ -174,6 +178,64 @@ def test_a_full_gpu_is_refused_until_others_have_left(wanted, others, changes, s
     assert isinstance(refusal, Refusal)
     assert refusal.may_pass
     assert says in refusal.text
+
+
+STORE = {"store_bytes": GIB // 2}
+
+
+def sharing(lease_id: str, size_bytes: int | None = 4 * GIB, key: str = "vit") -> Lease:
+    """Return a lease of 1 GiB of its own whose pod announces a model."""
+    return replace(held(lease_id, 10, 10), model=key, model_bytes=size_bytes)
+
+
+def test_a_gpu_has_the_weights_of_a_model_once() -> None:
+    """Eleven pods of 1 GiB, 4 GiB of weights and the store are 15.5 GiB."""
+    others = [sharing(str(number)) for number in range(10)]
+
+    arranged = admitted(sharing("last"), others, node_gpu(**STORE))
+
+    assert isinstance(arranged, Layout)
+
+
+def test_weights_that_are_new_to_a_gpu_are_asked_with_the_pod() -> None:
+    others = [sharing(str(number)) for number in range(10)]
+
+    refusal = admitted(sharing("other", key="bert"), others, node_gpu(**STORE))
+
+    assert isinstance(refusal, Refusal)
+    assert "has 1.5Gi of memory left where 5Gi were placed" in refusal.text
+
+
+def test_weights_of_no_announced_size_count_as_what_is_there() -> None:
+    wanted = sharing("a", size_bytes=None)
+
+    fits = admitted(wanted, [held("b", memory=14 * GIB)], node_gpu(**STORE))
+    refusal = admitted(
+        wanted, [held("b", memory=14 * GIB)], node_gpu(**STORE), resident={"team/vit": GIB}
+    )
+
+    assert isinstance(fits, Layout)
+    assert isinstance(refusal, Refusal)
+
+
+def test_a_pod_with_weights_of_its_own_has_none_of_the_store() -> None:
+    placed = PodPlacement(GPU, 12, 40, 3 * GIB, ModelShare("vit", GIB), has_own_weights=True)
+    pod = gpu_pods.pod(annotations={names.ANNOTATION_PLACEMENT: encode_placement(placed)})
+
+    made = judged(pod)
+
+    assert isinstance(made, Lease)
+    assert (made.shared, made.memory_bytes) == (None, 3 * GIB)
+
+
+def test_a_pod_that_was_placed_with_a_model_shares_it_within_its_namespace() -> None:
+    placed = PodPlacement(GPU, 12, 40, 3 * GIB, ModelShare("vit", GIB))
+    pod = gpu_pods.pod(annotations={names.ANNOTATION_PLACEMENT: encode_placement(placed)})
+
+    made = judged(pod)
+
+    assert isinstance(made, Lease)
+    assert made.shared == ModelShare("vit", GIB, "team")
 
 
 def test_every_start_has_an_id_of_its_own() -> None:

@@ -52,12 +52,19 @@ def test_models_without_published_curves_say_that_they_are_assumptions() -> None
     assert assumed == set(models.names()) - {"resnet50", "rnnt"}
 
 
-def test_the_resnet_pod_uses_the_published_memory_with_its_context() -> None:
-    context_mib = 300
+@pytest.mark.parametrize(
+    ("name", "published_mb"),
+    [("resnet50", 1525), ("resnet152", 1745), ("resnext_xlarge", 3335), ("vit_huge", 4735)],
+)
+def test_a_pod_uses_the_published_memory_as_near_as_chunks_of_2_mib_come(
+    name: str, published_mb: int
+) -> None:
+    context_mib, requests_mib = 300, 2
 
-    model = models.load("resnet50")
+    model = models.load(name)
 
-    assert model.weights_mib + model.workspace_mib + context_mib == 1525
+    used_mib = model.weights_mib + model.workspace_mib + requests_mib + context_mib
+    assert used_mib == published_mb - 1
 
 
 def test_an_unknown_model_is_refused_with_the_known_names() -> None:

@@ -6,8 +6,9 @@ import pytest
 from tests.support.scheduling import GIB, as_node, as_pod, gpu_node, gpu_pod, placement
 
 from gshare import names
-from gshare.annotations import Standing, Terms, encode_in_force
+from gshare.annotations import Standing, Terms, encode_in_force, encode_resident
 from gshare.ledger import NodeRefusal, RefusalKind, Reservation
+from gshare.models import ModelShare
 from gshare.placement import Request
 from gshare_extender.cluster import Claim, Cluster, Listeners
 from gshare_extender.settings import ExtenderSettings
@@ -299,3 +300,39 @@ def test_terms_that_free_room_wake_those_that_wait(cluster, freed):
 
     assert freed == ["a"]
     assert offered(cluster, SMALL) == ["a"]
+
+
+def store_node(cluster, store_bytes=0, **resident):
+    """Show a node with a model store that keeps models of these many GiB in all namespaces."""
+    node = gpu_node("a", store_bytes=store_bytes)
+    kept = {"GPU-a": {f"shared/{key}": size * GIB for key, size in resident.items()}}
+    node["metadata"]["annotations"][names.ANNOTATION_RESIDENT] = encode_resident(kept)
+    cluster.take_node("put", as_node(node))
+
+
+def test_a_node_is_told_whose_store_gave_up_weights_that_count(cluster, freed):
+    """Of a pod without a size those count that are there."""
+    store_node(cluster, bert=10)
+    at = placement("a", 10, 10, model=ModelShare("shared/bert"))
+    see(cluster, "p", sm="10", quota="10", node="a", placement=at)
+    large = Request("uid-large", 10, 10, 8 * GIB)
+    assert offered(cluster, large, ["a"]) == []
+
+    store_node(cluster, bert=10, llama=1)
+    before = list(freed)
+    store_node(cluster, bert=1, llama=1)
+
+    assert (before, freed) == ([], ["a"])
+    assert offered(cluster, large, ["a"]) == ["a"]
+
+
+def test_a_place_beside_a_store_is_lost_with_the_store(cluster):
+    """The pod would load its weights for itself, and has no memory for them there."""
+    store_node(cluster)
+    request = Request("uid-p", 10, 10, GIB, ModelShare("bert", GIB, "team"))
+    assert offered(cluster, request, ["a"]) == ["a"]
+
+    cluster.take_node("put", as_node(gpu_node("a")))
+    claim = cluster.claim(request, "a")
+
+    assert (claim.placement.memory_bytes, claim.placement.shared) == (2 * GIB, None)

@@ -7,6 +7,7 @@ from gshare import names
 from gshare.annotations import Standing, Terms, encode_in_force
 from gshare.errors import InputError
 from gshare.ledger import PlacedPod, UnplacedPod
+from gshare.models import ModelShare
 from gshare.placement import Request
 from gshare.policies import Preference
 from gshare_extender import reading
@@ -161,9 +162,9 @@ def test_a_node_says_which_terms_are_in_force():
 
 def test_a_node_says_which_models_its_gpus_have_in_memory():
     node = gpu_node("a")
-    node["metadata"]["annotations"][names.ANNOTATION_RESIDENT] = '{"GPU-a": ["bert"]}'
+    node["metadata"]["annotations"][names.ANNOTATION_RESIDENT] = '{"GPU-a": {"team/bert": 7}}'
 
-    assert reading.offer(as_node(node)).resident == {"GPU-a": {"bert"}}
+    assert reading.offer(as_node(node)).resident == {"GPU-a": {"team/bert": 7}}
 
 
 def test_models_that_cannot_be_read_are_trouble_and_the_gpus_are_offered():
@@ -175,8 +176,8 @@ def test_models_that_cannot_be_read_are_trouble_and_the_gpus_are_offered():
     assert [gpu.uuid for gpu in offer.inventory] == ["GPU-a"]
     assert offer.resident == {}
     assert offer.trouble == (
-        f"annotation {names.ANNOTATION_RESIDENT} GPU-a 'bert': must be a list of names of models: "
-        "restart gshare's node agent there"
+        f"annotation {names.ANNOTATION_RESIDENT} GPU-a 'bert': must be an object of models and "
+        "bytes: restart gshare's node agent there"
     )
 
 
@@ -186,7 +187,38 @@ def test_a_pod_may_prefer_a_policy_and_a_model():
     preferred = reading.preference(as_pod(gpu_pod(annotations=texts)), "spread")
     by_default = reading.preference(as_pod(gpu_pod()), "spread")
 
-    assert (preferred, by_default) == (Preference("affinity", "bert"), Preference("spread"))
+    assert (preferred, by_default) == (Preference("affinity", "team/bert"), Preference("spread"))
+
+
+def test_a_pod_asks_with_its_model_as_one_of_its_namespace():
+    """Also where pods of another namespace are written alike."""
+    texts = {names.ANNOTATION_MODEL: "bert=7"}
+
+    asked = [
+        reading.request(as_pod(gpu_pod(namespace=each, annotations=texts))) for each in ("a", "b")
+    ]
+
+    assert [each.model for each in asked] == [
+        ModelShare("bert", 7, "a"),
+        ModelShare("bert", 7, "b"),
+    ]
+
+
+def test_a_model_that_is_none_is_refused_by_its_annotation():
+    pod = as_pod(gpu_pod(annotations={names.ANNOTATION_MODEL: "bert=lots"}))
+
+    with pytest.raises(InputError, match=r"gshare.io/model\]: 'bert=lots': the size after bert="):
+        reading.request(pod)
+
+
+def test_a_placed_pod_shares_the_model_that_its_placement_names():
+    """Whatever its annotation says by now."""
+    at = placement(model=ModelShare("bert", 7, "team"))
+    texts = {names.ANNOTATION_MODEL: "llama"}
+
+    seen = observed(node="a", placement=at, annotations=texts)
+
+    assert seen.placement.shared == ModelShare("bert", 7, "team")
 
 
 def test_an_unknown_policy_is_refused_with_pod_annotation_and_the_known_ones():

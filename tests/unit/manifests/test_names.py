@@ -128,7 +128,7 @@ def test_images_are_those_that_we_build():
 
 
 def test_versions_are_those_of_the_projects():
-    for project in (ROOT, ROOT / "examples" / "inference-server"):
+    for project in (ROOT, ROOT / "examples" / "inference-server", ROOT / "modelstore"):
         said = tomllib.loads((project / "pyproject.toml").read_text())["project"]["version"]
 
         assert said == images.VERSION

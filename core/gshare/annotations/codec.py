@@ -1,108 +1,23 @@
-"""What gshare's parts leave for each other on API objects.
+"""The JSON of gshare's annotations: text in, values out, and back.
 
-A node's inventory, a pod's placement, and what of it a node has changed since. Each is JSON in one
-annotation, written by one part and read by all. Reading is strict about what
-decides (UUID, sizes) and ignores fields it does not know, so that a newer writer can add some.
-Positions are not written: a layout follows from the set of functions on a GPU, and may change
-whenever another function comes.
+Reading is strict about what decides (UUID, sizes) and ignores fields it does not know, so that a
+newer writer can add some.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from gshare import placement
-from gshare.rectangles import Size, size_of
+from gshare.models import MOST_BYTES, ModelShare
 
-_USUAL_CLIENTS: Final = 48
+from .values import NodeGpu, PodPlacement, Standing, Terms
+
 MOST_GPUS: Final = 64
 """More than any server holds; the extender's index has room for so many of a node."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeGpu:
-    """One GPU of a node's inventory. `note` says why it is not healthy."""
-
-    uuid: str
-    model: str
-    sm_count: int
-    memory_bytes: int
-    max_clients: int = _USUAL_CLIENTS
-    is_healthy: bool = True
-    is_simulated: bool = False
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse a GPU without UUID, SMs or memory, with ValueError."""
-        if not self.uuid or not self.uuid.isprintable():
-            raise ValueError(f"uuid {self.uuid!r}: must be a name that prints on one line")
-        for name in ("sm_count", "memory_bytes", "max_clients"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{self.uuid}: {name} {getattr(self, name)}: must be above 0")
-
-    @property
-    def gpu(self) -> placement.Gpu:
-        """Return what placement needs to know of it."""
-        return placement.Gpu(
-            self.uuid, self.memory_bytes, self.sm_count, self.max_clients, self.is_healthy
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PodPlacement:
-    """Where a pod was put, as its annotation says: the GPU, the rectangle's sides, the memory."""
-
-    gpu_uuid: str
-    sm_percent: int
-    quota_percent: int
-    memory_bytes: int
-
-    def __post_init__(self) -> None:
-        """Refuse percentages outside 1-100, no GPU and no memory, with ValueError."""
-        size_of(self.quota_percent, self.sm_percent)
-        if not self.gpu_uuid or not self.gpu_uuid.isprintable():
-            raise ValueError(f"gpu {self.gpu_uuid!r}: must be a UUID")
-        if self.memory_bytes < 1:
-            raise ValueError(f"memory {self.memory_bytes}: must be above 0")
-
-    @property
-    def size(self) -> Size:
-        """Return the function rectangle."""
-        return size_of(self.quota_percent, self.sm_percent)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What of a pod's lease may change while it runs."""
-
-    quota_request_percent: int
-    quota_limit_percent: int
-    memory_bytes: int
-
-    def __post_init__(self) -> None:
-        """Refuse terms that no lease may have, with ValueError."""
-        if not 1 <= self.quota_request_percent <= self.quota_limit_percent <= 100:
-            raise ValueError(
-                f"quota request {self.quota_request_percent}, limit {self.quota_limit_percent}: "
-                "must be 1 <= request <= limit <= 100"
-            )
-        if self.memory_bytes < 1:
-            raise ValueError(f"memory {self.memory_bytes}: must be above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The terms of a pod that are in force, and the annotations that its node refused.
-
-    `refused` has each as it stood, shortened (`terms.texts`); None where its removal was refused.
-    """
-
-    terms: Terms
-    refused: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def encode_inventory(gpus: Sequence[NodeGpu]) -> str:
@@ -129,6 +44,7 @@ def encode_placement(placed: PodPlacement, mode: str = "") -> str:
         "quota": placed.quota_percent,
         "memory": placed.memory_bytes,
     }
+    entry |= _model_entry(placed)
     entry |= {"mode": mode} if mode else {}
     return json.dumps(entry, separators=(",", ":"))
 
@@ -144,15 +60,24 @@ def decode_mode(text: str) -> str:
         return ""
 
 
-def decode_placement(text: str) -> PodPlacement:
-    """Return the placement that a pod's `gshare.io/placement` says; ValueError if it is not one."""
+def decode_placement(text: str, namespace: str) -> PodPlacement:
+    """Return the placement that a pod's `gshare.io/placement` says; ValueError if it is not one.
+
+    `namespace` is that of the pod.
+    """
     entry = _parsed(text, dict)
-    return PodPlacement(
+    placed = PodPlacement(
         sys.intern(_text(entry, "gpu")),
         _number(entry, "sm"),
         _number(entry, "quota"),
         _number(entry, "memory"),
+        _model(entry, namespace) if "model" in entry else None,
+        entry.get("own_weights") is True,
     )
+    if placed.model is not None and placed.memory_bytes <= placed.own_weights_bytes:
+        own = f"{placed.own_weights_bytes} of its own weights"
+        raise ValueError(f"memory {placed.memory_bytes}: must be above the {own}")
+    return placed
 
 
 def encode_in_force(standings: Mapping[str, Standing]) -> str:
@@ -166,13 +91,26 @@ def decode_in_force(text: str) -> dict[str, Standing]:
     return {uid: _standing(entry) for uid, entry in _parsed(text, dict).items()}
 
 
-def decode_resident(text: str) -> dict[str, frozenset[str]]:
-    """Return by GPU the models in its memory, as a node's `gshare.io/resident` says; ValueError."""
+def encode_resident(resident: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the value of a node's `gshare.io/resident`: bytes by GPU and name of the model."""
+    entries = {uuid: dict(sorted(resident[uuid].items())) for uuid in sorted(resident)}
+    return json.dumps(entries, separators=(",", ":"))
+
+
+def decode_resident(text: str) -> dict[str, Mapping[str, int]]:
+    """Return the bytes of the models that stores keep, by GPU and name (`models.scoped`).
+
+    ValueError where a node's `gshare.io/resident` is not that.
+    """
     found = _parsed(text, dict)
     for uuid, models in found.items():
-        if not isinstance(models, list) or not all(isinstance(each, str) for each in models):
-            raise ValueError(f"{uuid} {str(models)[:40]!r}: must be a list of names of models")
-    return {uuid: frozenset(models) for uuid, models in found.items()}
+        if not isinstance(models, dict):
+            raise ValueError(f"{uuid} {str(models)[:40]!r}: must be an object of models and bytes")  # noqa: TRY004
+        for name, size in models.items():
+            is_whole = isinstance(size, int) and not isinstance(size, bool)
+            if not is_whole or not 0 <= size <= MOST_BYTES:
+                raise ValueError(f"{uuid} {name} {str(size)[:40]!r}: must be bytes, 0 to 512Ti")
+    return {uuid: dict(models) for uuid, models in found.items()}
 
 
 def _standing_entry(standing: Standing) -> dict[str, object]:
@@ -197,6 +135,30 @@ def _standing(entry: object) -> Standing:
     )
 
 
+def _model_entry(placed: PodPlacement) -> dict[str, object]:
+    if placed.model is None:
+        return {}
+    entry: dict[str, object] = {"model": placed.model.key}
+    if placed.model.size_bytes is not None:
+        entry["weights"] = placed.model.size_bytes
+    return entry | ({"own_weights": True} if placed.has_own_weights else {})
+
+
+def _model(entry: dict[str, Any], namespace: str) -> ModelShare:
+    key = _text(entry, "model")
+    size_bytes = _number(entry, "weights") if "weights" in entry else None
+    try:
+        return _shared(key, size_bytes, namespace)
+    except ValueError as error:
+        raise ValueError(f"model {key[:40]!r}: {error}") from error
+
+
+@functools.lru_cache(4096)
+def _shared(key: str, size_bytes: int | None, namespace: str) -> ModelShare:
+    """Return one value for all replicas of a function: they are a hundred thousand, of hundreds."""
+    return ModelShare(key, size_bytes, namespace)
+
+
 def _gpu_entry(gpu: NodeGpu) -> dict[str, object]:
     entry: dict[str, object] = {
         "uuid": gpu.uuid,
@@ -210,6 +172,8 @@ def _gpu_entry(gpu: NodeGpu) -> dict[str, object]:
         entry["simulated"] = True
     if gpu.note:
         entry["note"] = gpu.note
+    if gpu.store_bytes is not None:
+        entry["store"] = gpu.store_bytes
     return entry
 
 
@@ -225,6 +189,7 @@ def _gpu(entry: object) -> NodeGpu:
         is_healthy=entry.get("healthy") is not False,
         is_simulated=entry.get("simulated") is True,
         note=str(entry.get("note", "")),
+        store_bytes=_number(entry, "store") if "store" in entry else None,
     )
 
 

@@ -114,7 +114,7 @@ def _play(stage: Stage, function: Function, resting: Function, url: str) -> Play
         said = stage.autoscaler.log()
         stage.prometheus.start()
         _sleep_until(offer, _WAKING_S)
-        woken = Offer(resting.scene, url, _ASKED, timeout_s=60).wait()
+        woken = Offer(resting.scene, url, _ASKED, timeout_s=60, cpu="50m").wait()
         _sleep_until(offer, _KILLED_S)
         stage.autoscaler.kill()
         requests = offer.wait()

@@ -11,6 +11,8 @@ from .workloads import Object
 
 _MODULE: Final = "gshare_example_server.load.open_loop"
 _NAME: Final = "load"
+_CPU: Final = "500m"
+"""A weight, above that of the servers: a late sender measures itself."""
 _STARTING_S: Final = 60.0
 _AFTERWARDS_S: Final = 30.0
 _OK: Final = 200
@@ -35,14 +37,19 @@ class Request:
 class Offer:
     """A pod that sends requests to `url` as `trace` says, and prints what came of them."""
 
-    def __init__(self, scene: Scene, url: str, trace: str, timeout_s: float = 10.0) -> None:
-        """Start it; it has begun when this returns. `timeout_s` is for one request."""
+    def __init__(
+        self, scene: Scene, url: str, trace: str, timeout_s: float = 10.0, cpu: str = _CPU
+    ) -> None:
+        """Start it; it has begun when this returns. `timeout_s` is for one request.
+
+        `cpu` is what it asks of the node, of which there are two cores for all pods.
+        """
         self._scene = scene
         self._timeout_s = timeout_s
         self._failed: list[Any] = []
         self._seconds = float(trace.rsplit(maxsplit=1)[-1].partition(":")[0])
         arguments = ["--url", url, "--trace", trace, "--timeout", f"{timeout_s:g}"]
-        scene.create(_pod(arguments))
+        scene.create(_pod(arguments, cpu))
         first = until(lambda: scene.lines(_NAME), f"{_NAME} begins", _STARTING_S)[0]
         self.began_s = float(first["began_at"])
 
@@ -88,7 +95,7 @@ def missed_percent(
     return 100 * sum(each.misses(slo_ms) for each in counted) / len(counted)
 
 
-def _pod(arguments: Sequence[str]) -> Object:
+def _pod(arguments: Sequence[str], cpu: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -103,8 +110,7 @@ def _pod(arguments: Sequence[str]) -> Object:
                     "image": images.reference("example-server"),
                     "imagePullPolicy": "Never",
                     "command": ["python3", "-m", _MODULE, *arguments],
-                    # A weight, above that of the servers: a late sender measures itself.
-                    "resources": {"requests": {"cpu": "500m"}},
+                    "resources": {"requests": {"cpu": cpu}},
                 }
             ],
         },

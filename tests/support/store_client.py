@@ -107,7 +107,9 @@ class RawClient:
         """Send a request and return the reply."""
         serial = self.send(op, key, **fields)
         given = self.receive()
-        assert given.reply.serial == serial
+        if given.reply.serial != serial:
+            given.close()
+            raise AssertionError(f"a reply to request {given.reply.serial}, not {serial}")
         return given
 
     def get(self, key: str, tier: Tier = Tier.ANY, **fields) -> Given:

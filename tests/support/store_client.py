@@ -178,6 +178,14 @@ class StoreProcess:
         """How many descriptors it holds."""
         return len(tuple(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
+    def memfds(self) -> list[str]:
+        """Return the names of the memfds that it holds."""
+        found = []
+        for each in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.append(str(each.readlink()))
+        return [name for name in found if name.startswith("/memfd:")]
+
     def processor_s(self) -> float:
         """How much processor time it has used."""
         text = Path(f"/proc/{self.process.pid}/stat").read_text()

@@ -3,7 +3,7 @@
 PSS is what Linux says that a process takes, each page divided by how many have it mapped, so sums
 over processes count nothing twice. The store's own process is counted with them. Processes are
 programs of their own, or workers that one process has forked; interpreters and libraries of the
-former take 15 MiB each with numpy and 190 MiB with PyTorch, whatever they load.
+former take 15 MiB each with numpy and 125 MiB with PyTorch, whatever they load.
 """
 
 import subprocess

@@ -20,7 +20,14 @@ MAX_OFFERS: Final = 64
 
 
 class _FullError(Exception):
-    """There is no room for an offer; the text says why in one line."""
+    """There is no room for an offer; the text says why in one line.
+
+    `done` is what was given up for it before that was known.
+    """
+
+    def __init__(self, text: str, done: list[Instruction]) -> None:
+        super().__init__(text)
+        self.done = done
 
 
 def offer(books: Books, waiter: Waiter, ticket: int) -> list[Instruction]:
@@ -51,7 +58,7 @@ def verified(books: Books, ticket: int, digest: bytes, device_bytes: int) -> lis
         else:
             todo = _add_to(books, given, content)
     except _FullError as full:
-        return _turn_away(books, ticket, str(full))
+        return [*full.done, *_turn_away(books, ticket, str(full))]
     del books.offers[ticket]
     return [*todo, *_name(books, given, content)]
 
@@ -131,7 +138,7 @@ def _admit(books: Books, given: Offer, content: Content) -> list[Instruction]:
             books.contents, books.terms, Wish(wish.model, tier, content.content_bytes)
         )
     if victims is None:
-        raise _FullError(serving.full_text(books, wish))
+        raise _FullError(serving.full_text(books, wish), todo)
     todo += books.free(victims, tier)
     if tier is Tier.HOST:
         return [*todo, _keep(books, given, content)]
@@ -146,7 +153,7 @@ def _add_to(books: Books, given: Offer, content: Content) -> list[Instruction]:
     wish = Wish(given.waiter.model, tier, content.content_bytes)
     victims = room.make(books.contents, books.terms, wish)
     if victims is None:
-        raise _FullError(serving.full_text(books, wish))
+        raise _FullError(serving.full_text(books, wish), [])
     return [*books.free(victims, tier), _keep(books, given, content)]
 
 
@@ -209,7 +216,7 @@ def _keep_quota(books: Books, given: Offer, content: Content) -> list[Instructio
     room_bytes = quota - content.content_bytes
     victims = room.quota(books.contents, content.owner, room_bytes)
     if victims is None:
-        raise _FullError(_quota_text(books, given.waiter, content.owner))
+        raise _FullError(_quota_text(books, given.waiter, content.owner), [])
     return books.free_all(victims)
 
 

@@ -10,8 +10,10 @@ from gshare_modelstore.terms import Model, Terms
 
 NAMESPACES = ("red", "blue")
 KEYS = ("a", "b", "shared/a")
-WEIGHTS = ("x", "y", "z")
-SIZES = {"x": 4, "y": 6, "z": 9}
+SIZES = {"w": 4, "x": 5, "y": 6, "z": 9}
+WEIGHTS = tuple(SIZES)
+
+TIGHT = Terms(device_bytes=12, host_bytes=9, quota_bytes=10, shared_from=frozenset({"red"}))
 
 namespaces = st.sampled_from(NAMESPACES)
 keys = st.sampled_from(KEYS)
@@ -21,9 +23,9 @@ digests = st.none() | weights.map(digest)
 models = st.builds(Model.seen_from, namespaces, keys)
 terms = st.builds(
     Terms,
-    device_bytes=st.integers(0, 24),
-    host_bytes=st.integers(0, 24),
-    quota_bytes=st.none() | st.integers(5, 20),
+    device_bytes=st.sampled_from((0, 6, 9, 12, 20)),
+    host_bytes=st.sampled_from((0, 6, 9, 20)),
+    quota_bytes=st.none() | st.sampled_from((6, 10, 14)),
     shared_from=st.frozensets(namespaces),
     announced=st.dictionaries(models, st.integers(0, 10), max_size=2),
 )
@@ -34,7 +36,7 @@ class Store(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scene = Scene(Terms(device_bytes=20, host_bytes=12, shared_from=frozenset({"red"})))
+        self.scene = Scene(TIGHT)
 
     def clients(self) -> list[int]:
         return list(self.scene.clients)
@@ -66,6 +68,15 @@ class Store(RuleBasedStateMachine):
         self.scene.offer(
             self.client(data), key, which, SIZES[which], tier=tier, flags=flags, digest=wanted
         )
+
+    @precondition(lambda self: len(self.scene.clients) < 6)
+    @rule(namespace=namespaces, key=keys, which=weights, tier=tiers, stays=st.booleans())
+    def store(self, namespace, key, which, tier, stays):
+        """Store weights in one go, and use them or leave them to whoever wants their room."""
+        client = self.scene.join(namespace)
+        self.scene.store(client, key, which, SIZES[which], tier=tier)
+        if not stays:
+            self.scene.leave(client)
 
     @precondition(lambda self: self.scene.clients)
     @rule(
@@ -122,5 +133,5 @@ class Store(RuleBasedStateMachine):
         )
 
 
-Store.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+Store.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestCatalogue = Store.TestCase

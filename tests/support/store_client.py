@@ -107,7 +107,9 @@ class RawClient:
         """Send a request and return the reply."""
         serial = self.send(op, key, **fields)
         given = self.receive()
-        assert given.reply.serial == serial
+        if given.reply.serial != serial:
+            given.close()
+            raise AssertionError(f"a reply to request {given.reply.serial}, not {serial}")
         return given
 
     def get(self, key: str, tier: Tier = Tier.ANY, **fields) -> Given:
@@ -175,6 +177,14 @@ class StoreProcess:
     def descriptors(self) -> int:
         """How many descriptors it holds."""
         return len(tuple(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def memfds(self) -> list[str]:
+        """Return the names of the memfds that it holds."""
+        found = []
+        for each in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.append(str(each.readlink()))
+        return [name for name in found if name.startswith("/memfd:")]
 
     def processor_s(self) -> float:
         """How much processor time it has used."""

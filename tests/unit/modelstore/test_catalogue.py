@@ -378,6 +378,17 @@ def test_a_quota_in_use_refuses_more_with_its_figures() -> None:
     assert "quota of namespace team: 40 of 50 are kept" in reply.text
 
 
+def test_what_a_quota_evicts_is_given_up_though_the_rest_does_not_fit() -> None:
+    store = scene(device=60, host=0, quota_bytes=70)
+    store.store(store.join("other"), "theirs", "wt", 30)
+    unused(store, "a", "wa", 30)
+
+    reply = unused(store, "b", "wb", 50, tier=Tier.DEVICE)
+
+    assert reply.status is Status.FULL
+    assert {each.digest for each in store.device} == {digest("wt")}
+
+
 def test_room_that_a_lease_announces_is_nobody_elses() -> None:
     store = scene(device=100, host=0, announced={Model("team", "big"): 60})
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gshare.profile import Surface
+from gshare import profile
 
 At = tuple[int, int]
 """SM partition and quota, in percent."""
@@ -80,7 +80,7 @@ class Adaptive:
         found = {at: rate for at, rate in tried.items() if rate is not None}
         if not left or not found or len(tried) >= self.most:
             return None
-        errors = [told.error for told in Surface.fit(found).at(left)]
+        errors = [told.error for told in profile.Surface.fit(found).at(left)]
         worst = max(range(len(left)), key=errors.__getitem__)
         is_enough = len(tried) >= self.least and errors[worst] <= self.error
         return None if is_enough else left[worst]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gshare import profile as profiles
 from gshare import rendering
 from gshare.errors import GshareError
 from gshare.profile import (
@@ -12,7 +13,6 @@ from gshare.profile import (
     Profile,
     ProfiledGpu,
     estimate,
-    law_of,
 )
 
 from .journal import Trial
@@ -41,7 +41,7 @@ def profile_of(subject: Subject, trials: Sequence[Trial]) -> Profile:
     )
     if not points:
         raise GshareError(f"{subject.function}: no trial gave figures")
-    law = law_of(
+    law = profiles.law_of(
         {point.key: point.throughput_rps for point in points},
         {point.key: point.latency.p99_ms for point in points},
     )

@@ -1,9 +1,14 @@
-"""What a function does at each shape: the data, its JSON form, the law between its points."""
+"""What a function does at each shape: the data, its JSON form, the law between its points.
+
+What fits a law needs numpy, which takes longer to import than most commands to run: it is imported
+when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING
 
 from .estimate import Estimate, Origin, estimate
-from .law import Law, Trend
 from .schema import VERSION, read, write
-from .surface import Surface, law_of
+from .trend import Law, Trend
 from .values import (
     LATENCY_LOAD,
     UNEVEN,
@@ -14,6 +19,9 @@ from .values import (
     ProfiledGpu,
     ProfileError,
 )
+
+if TYPE_CHECKING:
+    from .surface import Surface, law_of
 
 __all__ = [
     "LATENCY_LOAD",
@@ -35,3 +43,11 @@ __all__ = [
     "read",
     "write",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"Surface", "law_of"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import surface  # noqa: PLC0415 (see above)
+
+    return getattr(surface, name)

@@ -9,10 +9,12 @@ and without a law there is no estimate.
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from .surface import Surface
 from .values import Point, Profile, check_shape
+
+if TYPE_CHECKING:
+    from .surface import Surface
 
 Origin = Literal["measured", "interpolated", "law"]
 """Where an estimate comes from."""
@@ -76,8 +78,10 @@ def _by_law(profile: Profile, sm_percent: int, quota_percent: int) -> Estimate |
 
 
 @functools.lru_cache(maxsize=64)
-def _surfaces(profile: Profile) -> tuple[Surface, Surface]:
+def _surfaces(profile: Profile) -> "tuple[Surface, Surface]":
     """Return a profile's throughput and the reciprocal of its p99; kept, as fitting takes 10 ms."""
+    from .surface import Surface  # noqa: PLC0415 (it needs numpy)
+
     throughput = {point.key: point.throughput_rps for point in profile.points}
     p99 = {point.key: 1000 / point.latency.p99_ms for point in profile.points}
     law = profile.law

@@ -17,11 +17,12 @@ Worked example: ResNet-50 on a V100 at quota 100 and 6, 12, 24, 100 % of the SMs
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .trend import Trend
 
 Column = NDArray[np.float64]
 At = tuple[int, int]
@@ -36,54 +37,11 @@ _TREND_RIDGE: Final = 1e-3
 _BEND_RIDGE: Final = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """How a rate goes with the shape; `level` is the rate at 100 % with SMs in abundance."""
-
-    level: float
-    quota_exponent: float
-    bend_percent: float
-    """Percent of the SMs up to which the rate grows."""
-    sharpness: float
-
-    def __post_init__(self) -> None:
-        """Refuse a level, bend or sharpness that is not above 0, with ValueError."""
-        for name in ("level", "bend_percent", "sharpness"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} {value}: must be above 0")
-
-    def at(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the rate at one shape."""
-        return math.exp(self.log_at(np.array([sm_percent]), np.array([quota_percent]))[0])
-
-    def log_at(self, sm: Column, quota: Column) -> Column:
-        """Return the logarithm of the rate at each (SM, quota)."""
-        log_quota: Column = np.log(quota / 100)
-        saturation = _log_saturation(sm, self.bend_percent, self.sharpness)
-        return math.log(self.level) + self.quota_exponent * log_quota + saturation
-
-
-@dataclass(frozen=True, slots=True)
-class Law:
-    """The trends of throughput (requests/s) and of the reciprocal of p99 (1/s).
-
-    The errors are relative (0.04 is 4 %): what 95 % of the points differ by at most from what the
-    others say of them (`surface`).
-    """
-
-    throughput: Trend
-    p99: Trend
-    throughput_error: float = 0.0
-    p99_error: float = 0.0
-
-    def throughput_rps(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the saturated throughput of one replica at this shape."""
-        return self.throughput.at(sm_percent, quota_percent)
-
-    def p99_ms(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the p99 at 80 % of that throughput."""
-        return 1000 / self.p99.at(sm_percent, quota_percent)
+def log_at(trend: Trend, sm: Column, quota: Column) -> Column:
+    """Return the logarithm of a trend's rate at each (SM, quota)."""
+    log_quota: Column = np.log(quota / 100)
+    saturation = _log_saturation(sm, trend.bend_percent, trend.sharpness)
+    return math.log(trend.level) + trend.quota_exponent * log_quota + saturation
 
 
 def fit(rates: Mapping[At, float]) -> Trend:

@@ -1,6 +1,6 @@
 """A rate over all shapes, from measurements at a few, with error bars. Pure.
 
-What measurements differ by from their law (`law.Trend`) is no accident: neighbours differ alike.
+What measurements differ by from their law (`Trend`) is no accident: neighbours differ alike.
 The difference is taken as a Gaussian process over (log s, log q) with a part that varies with s,
 one that varies with q, and one with both; how much of each is judged by likelihood, so that a
 function that follows its trend badly along one axis gets wide error bars between the points of
@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import law
-from .law import At, Column, Law, Trend
+from .law import At, Column
+from .trend import Law, Trend
 
 Matrix = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class Surface:
         self._amplitudes = amplitudes
         self._sm, self._quota = law.columns(list(rates))
         logs = np.log(np.array(list(rates.values())))
-        self._differences = logs - trend.log_at(self._sm, self._quota)
+        self._differences = logs - law.log_at(trend, self._sm, self._quota)
         covariance = _covariance(self._sm, self._quota, self._sm, self._quota, amplitudes)
         self._inverse = np.linalg.inv(covariance + TRIAL_NOISE**2 * np.eye(len(logs)))
 
@@ -91,7 +92,7 @@ class Surface:
             return []
         sm, quota = law.columns(list(points))
         near = _covariance(sm, quota, self._sm, self._quota, self._amplitudes)
-        logs = self.trend.log_at(sm, quota) + near @ self._inverse @ self._differences
+        logs = law.log_at(self.trend, sm, quota) + near @ self._inverse @ self._differences
         apriori = float(np.square(self._amplitudes).sum()) + _trend_variance(quota)
         known = np.einsum("ij,jk,ik->i", near, self._inverse, near)
         errors = np.sqrt(np.maximum(apriori - known, 0))

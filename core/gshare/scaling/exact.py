@@ -32,10 +32,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .values import Option, Shape
-
-START: Final = 0.1
-"""By which part of its cost a replica that does not run yet counts dearer, where nobody says."""
+from .values import START, Option, Shape
 
 MOST: Final = 20_000
 """So many counts of one shape are tried; a mix that needs more is within 1 / `MOST` of the best."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from . import exact, rpr
-from .values import Option, Plan, ScalingError, Shape
+from . import rpr
+from .values import START, Option, Plan, ScalingError, Shape
 
 EXACT: Final = "exact"
 RPR: Final = "rpr"
@@ -16,7 +16,16 @@ RPR: Final = "rpr"
 Policy = Callable[[Sequence[Option], float, Mapping[Shape, int], float], Counter[Shape]]
 """Counts for a rate, given what runs and how much dearer a replica counts that has to start."""
 
-POLICIES: Final[Mapping[str, Policy]] = MappingProxyType({EXACT: exact.counts, RPR: rpr.counts})
+
+def _exact(
+    options: Sequence[Option], rate_rps: float, running: Mapping[Shape, int], start: float
+) -> Counter[Shape]:
+    from . import exact  # noqa: PLC0415 (numpy takes longer to import than most commands to run)
+
+    return exact.counts(options, rate_rps, running, start)
+
+
+POLICIES: Final[Mapping[str, Policy]] = MappingProxyType({EXACT: _exact, RPR: rpr.counts})
 """Every policy there is, by the name that `--policy` and the annotation give."""
 
 
@@ -26,7 +35,7 @@ def plan(
     rate_rps: float,
     running: Mapping[Shape, int] | None = None,
     *,
-    start: float = exact.START,
+    start: float = START,
 ) -> Plan:
     """Return how many replicas of which shape serve `rate_rps`, given those that run.
 

@@ -4,9 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from gshare.errors import GshareError
 from gshare.profile import Origin
+
+START: Final = 0.1
+"""By which part of its cost a replica that does not run yet counts dearer, where nobody says."""
 
 
 class ScalingError(GshareError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gshare.profile import law
+from gshare.profile import Trend, law
 from gshare.profile.surface import Surface, law_of
 
 SMS = (6, 12, 24, 50, 60, 80, 100)
@@ -118,7 +118,7 @@ def test_a_trend_refuses_what_is_not_above_zero(wrong: dict[str, float]) -> None
     given = {"level": 75.0, "quota_exponent": 1.0, "bend_percent": 8.0, "sharpness": 3.0}
 
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*above 0"):
-        law.Trend(**{**given, **wrong})
+        Trend(**{**given, **wrong})
 
 
 def test_the_law_tells_throughput_and_p99_of_any_shape() -> None:
@@ -130,7 +130,7 @@ def test_the_law_tells_throughput_and_p99_of_any_shape() -> None:
 
 
 def test_a_given_trend_is_kept_and_what_differs_from_it_is_told() -> None:
-    trend = law.Trend(75.0, 1.0, 1.0, 3.0)
+    trend = Trend(75.0, 1.0, 1.0, 3.0)
 
     surface = Surface.fit({(6, 100): 50.0}, trend)
 

@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test test-beside test-scaling test-pure test-alone fuzz check format clean bench bench-orders bench-packing
+.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test test-beside test-scaling test-pure test-contract test-timed test-alone fuzz check format clean bench bench-orders bench-packing
 
 install: $(STAMP) native
 
@@ -51,26 +51,34 @@ test: install $(CLIENTS) cluster-tools bench-clients
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) sanitize
 	if sh hook/fuzz/install-clang.sh >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_S=5; \
 	else echo "fuzz: skipped"; fi
-	$(MAKE) --no-print-directory -k -j1 test-beside test-alone
+	$(MAKE) --no-print-directory -k -j1 test-beside test-timed test-alone
 
-# A cluster that scales mostly waits. So tests of pure code run beside it, at the lowest priority;
-# all others look at the time, and have the machine to themselves.
+# A cluster that scales mostly waits, and its pods have 32 times the shares of what runs beside it:
+# tests of pure code and conversations do. All others look at the time, and have the machine alone.
 SCALING := tests/cluster/scaling
-PURE    := tests/unit tests/property
+BESIDE  := tests/unit tests/property tests/contract
 
 test-beside:
-	$(MAKE) --no-print-directory -k -j2 test-scaling test-pure
+	$(MAKE) --no-print-directory -k -j3 test-scaling test-pure test-contract
 
 test-scaling:
 	env -u MAKEFLAGS $(BIN)/pytest $(SCALING)
 
 test-pure:
 	@mkdir -p build
-	env -u MAKEFLAGS nice -n 19 $(BIN)/pytest $(PURE) >build/test-pure.log 2>&1; \
-	status=$$?; cat build/test-pure.log; exit $$status
+	env -u MAKEFLAGS nice -n 19 $(BIN)/pytest tests/unit tests/property >build/$@.log 2>&1; \
+	status=$$?; cat build/$@.log; exit $$status
+
+test-contract:
+	@mkdir -p build
+	env -u MAKEFLAGS nice -n 5 $(BIN)/pytest -m "not timed" tests/contract >build/$@.log 2>&1; \
+	status=$$?; cat build/$@.log; exit $$status
+
+test-timed:
+	env -u MAKEFLAGS $(BIN)/pytest -m timed tests/contract
 
 test-alone:
-	env -u MAKEFLAGS $(BIN)/pytest --ignore=$(SCALING) $(PURE:%=--ignore=%)
+	env -u MAKEFLAGS $(BIN)/pytest --ignore=$(SCALING) $(BESIDE:%=--ignore=%)
 
 # Every parser of what others write, under libFuzzer, FUZZ_S seconds each; installs clang.
 FUZZ_S ?= 20

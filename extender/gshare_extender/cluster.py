@@ -8,10 +8,8 @@ Restart: all of it is rebuilt from the watches. A reservation that is lost with 
 of a pod that was filtered and not bound; its bind finds a place anew, or fails and is repeated.
 """
 
-import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,6 +32,7 @@ from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
 from . import nominations
+from .pending import PendingPods
 from .ranking import Ranker
 from .reading import Offer
 from .recovery import TURNED_AWAY, Resting
@@ -42,11 +41,6 @@ from .settings import ExtenderSettings
 
 _ANSWERS: Final = 65_536
 """Sets of functions for which a layout was searched, of which the answer is kept."""
-_WAITS_S: Final = 600.0
-"""How long a pod that was refused counts as waiting. The scheduler tries it again every 5 minutes;
-where it does not, the pod is gone."""
-_REMEMBERED: Final = 10_000
-"""Pods between filter and bind, or refused, of which something is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +50,6 @@ class Claim:
     uid: str
     node: str
     placement: PodPlacement
-
-
-@dataclass(slots=True)
-class _Passing:
-    """What is remembered of a pod on its way; the request, and the nodes offered, best first."""
-
-    request: Request
-    offered: tuple[str, ...] = ()
-    preference: Preference = field(default_factory=Preference)
-    refused_at_s: float = -math.inf
-    is_uncertain: bool = False
-    bound_at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +73,7 @@ class Cluster:
     day_clock: Callable[[], float] = time.time
     """Of the API server, which writes when a pod's grace period ends."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _passing: OrderedDict[str, _Passing] = field(default_factory=OrderedDict)
+    _pending: PendingPods = field(default_factory=PendingPods)
     _freed: list[str] = field(default_factory=list)
     _resting: Resting = field(default_factory=Resting)
     _offers: dict[str, Offer] = field(default_factory=dict)
@@ -109,7 +91,7 @@ class Cluster:
         with self._lock:
             yield self.ledger
             freed, self._freed = self._freed, []
-            waits = bool(freed) and self._is_any_waiting()
+            waits = bool(freed) and self._pending.is_any_waiting(self.clock())
         for node in dict.fromkeys(freed if waits else ()):
             self.listeners.freed(node)
 
@@ -130,7 +112,7 @@ class Cluster:
                 if pod.failed_for == TURNED_AWAY:
                     self._resting.turned_away(pod.node, self.clock())
                 self._note_freed(ledger.drop_pod(uid))
-                self._passing.pop(uid, None)
+                self._pending.forget(uid)
                 self._prolong(uid)
             self._lay_out(ledger)
 
@@ -199,20 +181,18 @@ class Cluster:
         others were evicted for it and it finds no better one.
         """
         with self.locked() as ledger:
-            passing = self._remember(request)
-            passing.preference = preference or passing.preference
+            pending = self._pending.note(request, self._default())
+            pending.preference = preference or pending.preference
             before = ledger.reservation(request.key)
-            is_bound_perhaps = passing.is_uncertain and ledger.is_sound(request.key)
+            is_bound_perhaps = pending.is_uncertain and ledger.is_sound(request.key)
             if is_bound_perhaps and before is not None and before.node in nodes:
                 return _only(before)
             ledger.cancel(request.key)
-            now_s, preference = self.clock(), passing.preference
+            now_s, preference = self.clock(), pending.preference
             ranking = self._ranker.rank(ledger, request, nodes, preference, now_s)
             self._hold_best(request, ranking, before)
             ledger.settle()
-            passing.offered = tuple(each.node for each in ranking.candidates)
-            passing.refused_at_s = -math.inf if ranking.candidates else now_s
-            passing.is_uncertain = False
+            pending.answer(tuple(each.node for each in ranking.candidates), now_s)
             return ranking
 
     def could_take(self, request: Request, node: str, victims: Collection[str]) -> bool:
@@ -227,14 +207,14 @@ class Cluster:
     def offered(self, uid: str) -> tuple[str, ...]:
         """Return the nodes that were offered to a pod, best first."""
         with self.locked():
-            passing = self._passing.get(uid)
-            return passing.offered if passing else ()
+            pending = self._pending.get(uid)
+            return pending.offered if pending else ()
 
     def request_of(self, uid: str) -> Request | None:
         """Return what a pod on its way asks, where it was filtered here."""
         with self.locked():
-            passing = self._passing.get(uid)
-            return passing.request if passing else None
+            pending = self._pending.get(uid)
+            return pending.request if pending else None
 
     def claim(self, request: Request, node: str) -> Claim | NodeRefusal:
         """Hold a place for a pod on `node`, where everything seen by now allows it."""
@@ -246,8 +226,8 @@ class Cluster:
                 placement = held.placement
             else:
                 self._note_freed(ledger.cancel(request.key))
-                passing = self._passing.get(request.key)
-                preference = passing.preference if passing else self._default()
+                pending = self._pending.get(request.key)
+                preference = pending.preference if pending else self._default()
                 answer = ledger.fit(request, node, preference)
                 if isinstance(answer, NodeRefusal):
                     return answer
@@ -255,23 +235,22 @@ class Cluster:
             # Longer than the bind can take: the place stays held until the pod is seen there.
             expires = self.clock() + self.settings.uncertain_s
             ledger.reserve(Reservation(request.key, node, placement, expires))
-            self._remember(request)
+            self._pending.note(request, self._default())
             return Claim(request.key, node, placement)
 
     def bound(self, uid: str) -> None:
         """Take note that a claim has become a binding."""
         with self.locked():
-            passing = self._passing.get(uid)
-            if passing:
-                passing.bound_at_s = self.clock()
-                passing.refused_at_s = -math.inf
+            pending = self._pending.get(uid)
+            if pending:
+                pending.bind(self.clock())
 
     def uncertain(self, uid: str) -> None:
         """Take note that nobody knows whether a claim has become a binding."""
         with self.locked():
-            passing = self._passing.get(uid)
-            if passing:
-                passing.is_uncertain = True
+            pending = self._pending.get(uid)
+            if pending:
+                pending.is_uncertain = True
 
     def nominate(self, reservation: Reservation, holders: Sequence[str]) -> bool:
         """Hold a place that its victims are to leave, if its GPU is still held by `holders`."""
@@ -294,10 +273,6 @@ class Cluster:
         with self.locked() as ledger:
             self._note_freed(ledger.cancel(uid))
 
-    def _is_any_waiting(self) -> bool:
-        since_s = self.clock() - _WAITS_S
-        return any(each.refused_at_s > since_s for each in self._passing.values())
-
     def _default(self) -> Preference:
         return Preference(self.settings.policy)
 
@@ -315,19 +290,10 @@ class Cluster:
         elif before is not None and before.victims:
             self.ledger.reserve(before)
 
-    def _remember(self, request: Request) -> _Passing:
-        passing = self._passing.pop(request.key, None)
-        passing = passing or _Passing(request, preference=self._default())
-        passing.request = request
-        self._passing[request.key] = passing
-        while len(self._passing) > _REMEMBERED:
-            self._passing.popitem(last=False)
-        return passing
-
     def _arrived(self, uid: str) -> None:
-        passing = self._passing.pop(uid, None)
-        if passing and passing.bound_at_s:
-            self.listeners.lag(self.clock() - passing.bound_at_s)
+        pending = self._pending.forget(uid)
+        if pending and pending.bound_at_s is not None:
+            self.listeners.lag(self.clock() - pending.bound_at_s)
 
     def _note_freed(self, node: str | None) -> None:
         if node is not None:

@@ -24,7 +24,7 @@ class ExtenderSettings:
     filter_nodes: int = 16
     """How many nodes filter offers. More leave other plugins more choice, and cost time."""
     threads: int = 16
-    """Binds that wait for the API server at once, filter and prioritize beside them."""
+    """Connections served at once: binds that wait for the API server, other verbs beside them."""
     idle_timeout_s: int = 120
     """Above the 90 s for which Go keeps an idle connection."""
     reservation_s: float = 30.0

@@ -459,9 +459,10 @@ def test_a_window_that_fills_after_a_break_is_no_load_that_grows(start, promethe
 
 
 def test_a_series_that_has_only_begun_is_waited_for(start, prometheus):
-    prometheus.starts_at_s = time.time() + 0.2
+    prometheus.starts_at_s = time.time() + 60
     with start() as service:
         wait_until(lambda: reason(service) is Reason.NO_DATA)
+        prometheus.starts_at_s = time.time()
         wait_until(lambda: reason(service) is Reason.WINDOW_NOT_FULL)
 
         wait_until(lambda: replicas(service) == 3)

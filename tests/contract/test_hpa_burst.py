@@ -11,6 +11,8 @@ from tests.support.front_proxy import NAME, FrontProxy, answers_with, open_doors
 
 from gshare_autoscaler.answers import Target
 
+pytestmark = pytest.mark.timed
+
 HPAS = 500
 TARGETS = {Target("team", f"function-{number}"): number for number in range(HPAS)}
 

@@ -1,14 +1,14 @@
 """What a function does at each shape: the data, its JSON form, the law between its points.
 
-All but the surface come without numpy, which takes longer to import than most commands to run; it
-is imported when it is first asked for.
+What fits a law needs numpy, which takes longer to import than most commands to run: it is imported
+when it is first asked for.
 """
 
 from typing import TYPE_CHECKING
 
 from .estimate import Estimate, Origin, estimate
-from .law import Law, Trend
 from .schema import VERSION, read, write
+from .trend import Law, Trend
 from .values import (
     LATENCY_LOAD,
     UNEVEN,

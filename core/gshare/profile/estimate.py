@@ -80,7 +80,7 @@ def _by_law(profile: Profile, sm_percent: int, quota_percent: int) -> Estimate |
 @functools.lru_cache(maxsize=64)
 def _surfaces(profile: Profile) -> "tuple[Surface, Surface]":
     """Return a profile's throughput and the reciprocal of its p99; kept, as fitting takes 10 ms."""
-    from .surface import Surface  # noqa: PLC0415 (it brings numpy, which few commands need)
+    from .surface import Surface  # noqa: PLC0415 (it needs numpy)
 
     throughput = {point.key: point.throughput_rps for point in profile.points}
     p99 = {point.key: 1000 / point.latency.p99_ms for point in profile.points}

@@ -16,58 +16,86 @@ Worked example: ResNet-50 on a V100 at quota 100 and 6, 12, 24, 100 % of the SMs
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .trend import Trend
+
+Column = NDArray[np.float64]
 At = tuple[int, int]
 """SM partition and quota, in percent."""
 
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """How a rate goes with the shape; `level` is the rate at 100 % with SMs in abundance."""
-
-    level: float
-    quota_exponent: float
-    bend_percent: float
-    """Percent of the SMs up to which the rate grows."""
-    sharpness: float
-
-    def __post_init__(self) -> None:
-        """Refuse a level, bend or sharpness that is not above 0, with ValueError."""
-        for name in ("level", "bend_percent", "sharpness"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} {value}: must be above 0")
-
-    def at(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the rate at one shape."""
-        bend = self.sharpness * math.log(self.bend_percent / sm_percent)
-        saturation = math.exp(-_log1p_exp(bend) / self.sharpness)
-        return self.level * math.pow(quota_percent / 100, self.quota_exponent) * saturation
+_SHARPNESS: Final = np.array([1, 1.5, 2, 3, 4, 6, 10, 20])
+_BENDS: Final = np.geomspace(0.5, 400, 60)
+# What is usual, and how strongly it is preferred where the points do not tell.
+_USUAL_BEND: Final = 6.0
+_USUAL_SHARPNESS: Final = 3.0
+_TREND_RIDGE: Final = 1e-3
+_BEND_RIDGE: Final = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
-class Law:
-    """The trends of throughput (requests/s) and of the reciprocal of p99 (1/s).
+def log_at(trend: Trend, sm: Column, quota: Column) -> Column:
+    """Return the logarithm of a trend's rate at each (SM, quota)."""
+    log_quota: Column = np.log(quota / 100)
+    saturation = _log_saturation(sm, trend.bend_percent, trend.sharpness)
+    return math.log(trend.level) + trend.quota_exponent * log_quota + saturation
 
-    The errors are relative (0.04 is 4 %): what 95 % of the points differ by at most from what the
-    others say of them (`surface`).
+
+def fit(rates: Mapping[At, float]) -> Trend:
+    """Return the trend of positive rates by (SM, quota), of least squares in their logarithms.
+
+    One rate is enough: what the points do not tell is taken as usual. ValueError where there is
+    none, or one is not a positive number.
     """
-
-    throughput: Trend
-    p99: Trend
-    throughput_error: float = 0.0
-    p99_error: float = 0.0
-
-    def throughput_rps(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the saturated throughput of one replica at this shape."""
-        return self.throughput.at(sm_percent, quota_percent)
-
-    def p99_ms(self, sm_percent: float, quota_percent: float) -> float:
-        """Return the p99 at 80 % of that throughput."""
-        return 1000 / self.p99.at(sm_percent, quota_percent)
+    check(rates)
+    return _least_squares(*columns(list(rates)), np.log(np.array(list(rates.values()))))
 
 
-def _log1p_exp(value: float) -> float:
-    """Return log(1 + e^value), also where e^value is more than a float holds."""
-    return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+def check(rates: Mapping[At, float]) -> None:
+    """Raise ValueError where there is no rate, or one is not a positive number."""
+    if not rates:
+        raise ValueError("there is no measurement to fit a law to")
+    for (sm, quota), rate in rates.items():
+        if not (math.isfinite(rate) and rate > 0):
+            raise ValueError(f"SM {sm} quota {quota}: {rate}: must be above 0")
+
+
+def columns(points: list[At]) -> tuple[Column, Column]:
+    """Return the SM partitions and the quotas of `points`."""
+    return (
+        np.array([sm for sm, _ in points], dtype=float),
+        np.array([quota for _, quota in points], dtype=float),
+    )
+
+
+def _least_squares(sm: Column, quota: Column, log_rates: Column) -> Trend:
+    """Try each bend and sharpness, solve for level and exponent, and take the best."""
+    sharpness, bend = (
+        each.reshape(-1, 1) for each in np.meshgrid(_SHARPNESS, _BENDS, indexing="ij")
+    )
+    log_quota = np.log(quota / 100)
+    logs = log_rates - _log_saturation(sm, bend, sharpness)
+    centred = log_quota - log_quota.mean()
+    middle = logs.mean(axis=1, keepdims=True)
+    slope = ((logs - middle) * centred).sum(axis=1) + _TREND_RIDGE
+    exponent = slope / ((centred**2).sum() + _TREND_RIDGE)
+    level = middle[:, 0] - exponent * log_quota.mean()
+    misfit = logs - level[:, None] - exponent[:, None] * log_quota
+    unusual = np.log(bend[:, 0] / _USUAL_BEND) ** 2
+    unusual += np.log(sharpness[:, 0] / _USUAL_SHARPNESS) ** 2
+    cost = (misfit**2).sum(axis=1) + _TREND_RIDGE * (exponent - 1) ** 2 + _BEND_RIDGE * unusual
+    best = int(cost.argmin())
+    return Trend(
+        float(np.exp(level[best])),
+        float(exponent[best]),
+        float(bend[best, 0]),
+        float(sharpness[best, 0]),
+    )
+
+
+def _log_saturation(sm: Column, bend: Column | float, sharpness: Column | float) -> Column:
+    saturation: Column = -np.log1p((bend / sm) ** sharpness) / sharpness
+    return saturation

@@ -25,7 +25,7 @@ from typing import Final, NoReturn, TypeVar
 from gshare.errors import InputError
 from gshare.workload.fields import Field
 
-from .law import Law, Trend
+from .trend import Law, Trend
 from .values import FailedPoint, Latency, Point, Profile, ProfiledGpu, ProfileError, is_slower
 
 VERSION: Final = 1

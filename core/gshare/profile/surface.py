@@ -1,6 +1,6 @@
 """A rate over all shapes, from measurements at a few, with error bars. Pure.
 
-What measurements differ by from their law (`law.Trend`) is no accident: neighbours differ alike.
+What measurements differ by from their law (`Trend`) is no accident: neighbours differ alike.
 The difference is taken as a Gaussian process over (log s, log q) with a part that varies with s,
 one that varies with q, and one with both; how much of each is judged by likelihood, so that a
 function that follows its trend badly along one axis gets wide error bars between the points of
@@ -27,9 +27,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from . import fitting
-from .fitting import Column
-from .law import At, Law, Trend
+from . import law
+from .law import At, Column
+from .trend import Law, Trend
 
 Matrix = NDArray[np.float64]
 
@@ -58,9 +58,9 @@ class Surface:
     def __init__(self, trend: Trend, rates: Mapping[At, float], amplitudes: Column) -> None:
         self.trend = trend
         self._amplitudes = amplitudes
-        self._sm, self._quota = fitting.columns(list(rates))
+        self._sm, self._quota = law.columns(list(rates))
         logs = np.log(np.array(list(rates.values())))
-        self._differences = logs - fitting.log_at(trend, self._sm, self._quota)
+        self._differences = logs - law.log_at(trend, self._sm, self._quota)
         covariance = _covariance(self._sm, self._quota, self._sm, self._quota, amplitudes)
         self._inverse = np.linalg.inv(covariance + TRIAL_NOISE**2 * np.eye(len(logs)))
 
@@ -71,8 +71,8 @@ class Surface:
         `trend` is fitted where it is not given. ValueError where there is no rate, or one is not a
         positive number.
         """
-        fitting.check(rates)
-        given = trend or fitting.fit(rates)
+        law.check(rates)
+        given = trend or law.fit(rates)
         return max(
             (cls(given, rates, amplitudes) for amplitudes in _choices()),
             key=lambda surface: surface.log_likelihood,
@@ -90,9 +90,9 @@ class Surface:
         """Return the rate at each of `points`."""
         if not points:
             return []
-        sm, quota = fitting.columns(list(points))
+        sm, quota = law.columns(list(points))
         near = _covariance(sm, quota, self._sm, self._quota, self._amplitudes)
-        logs = fitting.log_at(self.trend, sm, quota) + near @ self._inverse @ self._differences
+        logs = law.log_at(self.trend, sm, quota) + near @ self._inverse @ self._differences
         apriori = float(np.square(self._amplitudes).sum()) + _trend_variance(quota)
         known = np.einsum("ij,jk,ik->i", near, self._inverse, near)
         errors = np.sqrt(np.maximum(apriori - known, 0))

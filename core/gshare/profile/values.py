@@ -6,7 +6,7 @@ from typing import Final
 
 from gshare.errors import InputError
 
-from .law import Law
+from .trend import Law
 
 LATENCY_LOAD: Final = 0.8
 """At which part of a point's throughput its latency is measured, in an open loop."""

@@ -20,8 +20,7 @@ Policy = Callable[[Sequence[Option], float, Mapping[Shape, int], float], Counter
 def _exact(
     options: Sequence[Option], rate_rps: float, running: Mapping[Shape, int], start: float
 ) -> Counter[Shape]:
-    """Import the search when it is first asked: it brings numpy, which few commands need."""
-    from . import exact  # noqa: PLC0415 (see above)
+    from . import exact  # noqa: PLC0415 (numpy takes longer to import than most commands to run)
 
     return exact.counts(options, rate_rps, running, start)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gshare.profile import fitting, law
+from gshare.profile import Trend, law
 from gshare.profile.surface import Surface, law_of
 
 SMS = (6, 12, 24, 50, 60, 80, 100)
@@ -75,7 +75,7 @@ def test_a_misfit_along_the_sms_widens_the_errors_between_sms_alone() -> None:
 
 
 def test_the_trend_has_the_bend_and_the_exponent_of_what_was_measured() -> None:
-    trend = fitting.fit({at: min(at[0], 24) * (at[1] / 100) ** 0.8 for at in GRID})
+    trend = law.fit({at: min(at[0], 24) * (at[1] / 100) ** 0.8 for at in GRID})
 
     assert trend.quota_exponent == pytest.approx(0.8, abs=0.02)
     assert 20 <= trend.bend_percent <= 28
@@ -83,7 +83,7 @@ def test_the_trend_has_the_bend_and_the_exponent_of_what_was_measured() -> None:
 
 
 def test_one_point_goes_with_the_quota() -> None:
-    trend = fitting.fit({(12, 40): 20.0})
+    trend = law.fit({(12, 40): 20.0})
 
     assert trend.at(12, 40) == pytest.approx(20)
     assert trend.at(12, 80) == pytest.approx(40, rel=0.01)
@@ -106,7 +106,7 @@ def test_what_is_no_positive_rate_is_refused_by_name(rate: float) -> None:
 
 def test_no_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="no measurement"):
-        fitting.fit({})
+        law.fit({})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_trend_refuses_what_is_not_above_zero(wrong: dict[str, float]) -> None
     given = {"level": 75.0, "quota_exponent": 1.0, "bend_percent": 8.0, "sharpness": 3.0}
 
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*above 0"):
-        law.Trend(**{**given, **wrong})
+        Trend(**{**given, **wrong})
 
 
 def test_the_law_tells_throughput_and_p99_of_any_shape() -> None:
@@ -130,7 +130,7 @@ def test_the_law_tells_throughput_and_p99_of_any_shape() -> None:
 
 
 def test_a_given_trend_is_kept_and_what_differs_from_it_is_told() -> None:
-    trend = law.Trend(75.0, 1.0, 1.0, 3.0)
+    trend = Trend(75.0, 1.0, 1.0, 3.0)
 
     surface = Surface.fit({(6, 100): 50.0}, trend)
 

@@ -33,6 +33,21 @@ class LoneStore:
 
     def __enter__(self) -> Self:
         """Start it; BenchError where it does not serve."""
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it and remove its folder."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _start(self) -> None:
         flags = ["--socket", str(self.socket), "--namespace", "bench"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gshare_modelstore", *flags, *_HOST_MEMORY, *self._flags],
@@ -44,14 +59,6 @@ class LoneStore:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"gshare-modelstore: does not serve {self.socket}")
             time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it and remove its folder."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-        shutil.rmtree(self._root, ignore_errors=True)
 
     @property
     def pid(self) -> int:

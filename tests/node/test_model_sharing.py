@@ -1,6 +1,7 @@
 """examples/model-sharing as a user runs it: `gshare up`, the example server, one simulated GPU."""
 
 import json
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,18 +41,23 @@ def memory_mib(machine: Machine) -> dict[str, int]:
     return {each.label: each.memory_bytes // MIB for each in accounts if each.memory_bytes}
 
 
+def await_ready(run: subprocess.Popen[str], replicas: int) -> None:
+    """Wait for all replicas: the first one makes 2.6 GiB, which the store hashes and copies."""
+    read_until(run, f"{replicas} of {replicas} replicas ready", patience_s=75)
+
+
 @pytest.fixture
 def sharing(machine: Machine) -> Iterator[Machine]:
     """Run two replicas of the example on a machine."""
     run = machine.start("up", machine.write(*example("vit-huge.yaml", 2)), "--gpus", 1)
-    read_until(run, "2 of 2 replicas ready")
+    await_ready(run, 2)
     yield machine
     interrupt(run)
 
 
 def test_six_replicas_run_where_a_seventh_is_refused(machine: Machine) -> None:
     run = machine.start("up", EXAMPLES / "vit-huge.yaml", "--gpus", 1)
-    read_until(run, "6 of 6 replicas ready")
+    await_ready(run, 6)
     held = memory_mib(machine)
     interrupt(run)
 
@@ -99,7 +105,7 @@ def infers(machine: Machine, replica: int) -> bool:
 
 def test_nothing_is_left_of_store_and_replicas(machine: Machine) -> None:
     run = machine.start("up", machine.write(*example("vit-huge.yaml", 2)), "--gpus", 1)
-    read_until(run, "2 of 2 replicas ready")
+    await_ready(run, 2)
     assert len(stores(machine)) == 1
 
     interrupt(run)
@@ -111,7 +117,7 @@ def test_nothing_is_left_of_store_and_replicas(machine: Machine) -> None:
 def test_the_store_of_a_killed_run_ends_with_the_next_run(machine: Machine) -> None:
     file = machine.write(*example("vit-huge.yaml", 1))
     run = machine.start("up", file, "--gpus", 1)
-    read_until(run, "1 of 1 replicas ready")
+    await_ready(run, 1)
     (store,) = stores(machine)
     run.kill()
 

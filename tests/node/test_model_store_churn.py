@@ -17,7 +17,7 @@ from gshare_modelstore.protocol import Ask, Op, Status, Tier
 
 MIB = 1 << 20
 CHURN_S = 5.0
-CLIENTS = 6
+CLIENTS = 8
 CONTENTS = [content(bytes([fill]), fill * MIB) for fill in (1, 3, 5, 7)]
 HANG_UPS = (TimeoutError, EOFError, ConnectionError, BlockingIOError)
 
@@ -79,7 +79,7 @@ class Churn:
     def _budget(self) -> None:
         chance = random.Random(0)  # noqa: S311 (a test's)
         while time.monotonic() < self.end:
-            device, host = chance.choice((0, 8, 24)), chance.choice((0, 10, 20))
+            device, host = chance.choice((0, 8, 24, 40)), chance.choice((0, 10, 20))
             self.folder.budget(device * MIB, host * MIB, ["red"])
             time.sleep(0.2)
 
@@ -96,7 +96,7 @@ def test_clients_that_do_everything_at_once_leave_nothing_behind(node, tmp_path:
         folder.add(lease, "red" if lease[0] == "r" else "blue")
     folder.budget(24 * MIB, 20 * MIB, ["red"])
     at = folder.socket("r1")
-    flags = ("--dir", str(folder.path), "--namespace-quota", "14Mi")
+    flags = ("--dir", str(folder.path), "--namespace-quota", "20Mi")
     with store(*flags, at=at, environment=node.environment()) as running:
         wait_until(lambda: all(accepts(folder.socket(each)) for each in folder.leases))
         churn = Churn(folder)

@@ -112,7 +112,9 @@ def until(claim: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
         time.sleep(0.05)
 
 
-def read_until(process: subprocess.Popen[str], *texts: str) -> list[str]:
+def read_until(
+    process: subprocess.Popen[str], *texts: str, patience_s: float = PATIENCE_S
+) -> list[str]:
     """Return the lines of a process's output until each of `texts` was said, in any order.
 
     A process that does not say them in time is killed, and the test fails with what it said.
@@ -120,7 +122,7 @@ def read_until(process: subprocess.Popen[str], *texts: str) -> list[str]:
     assert process.stdout
     lines: list[str] = []
     missing = set(texts)
-    impatience = threading.Timer(PATIENCE_S, process.kill)
+    impatience = threading.Timer(patience_s, process.kill)
     impatience.start()
     try:
         for line in process.stdout:

@@ -1,7 +1,8 @@
 """`python -m benchmarks.cluster`: measures, prints a table, writes the report, exits 1 on a miss.
 
-Trials with the extender and without it alternate on the same nodes and the same pods. Needs root
-and the Kubernetes binaries of `make cluster-tools`.
+Trials with the extender and without it take turns on the same nodes and the same pods, every other
+round the other way about: the servers grow from trial to trial, and neither kind is to have the
+later ones. Needs root and the Kubernetes binaries of `make cluster-tools`.
 """
 
 import argparse
@@ -79,8 +80,8 @@ def _measure(nodes: int, flags: argparse.Namespace, console: Console) -> Iterato
     load = Load(flags.pods, flags.warm, flags.arrivals)
     rig = Rig.up(nodes, console.print)
     try:
-        for _ in range(flags.rounds):
-            for has_extender in (False, True):
+        for number in range(flags.rounds):
+            for has_extender in (False, True) if number % 2 == 0 else (True, False):
                 tries = (
                     _tried(rig, nodes, load, console, has_extender=has_extender)
                     for _ in range(flags.attempts)

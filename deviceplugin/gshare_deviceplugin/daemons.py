@@ -16,6 +16,7 @@ from typing import Final
 from gshare import names
 from gshare.runtime import processes, tokend
 
+from . import supervising
 from .asker import Asker
 from .children import Children
 
@@ -46,25 +47,12 @@ def supervise(settings: DaemonSettings, stop: threading.Event) -> None:
     gpus = settings.state / "gpus"
     children = Children("tokend", partial(_spawn, settings), _LONGEST_PAUSE_S, _GRACE_S)
     asker = Asker(partial(_answers, gpus), _ASK_EVERY_S)
-    asker.start()
-    try:
-        while not stop.wait(_POLL_S):
-            children.settle(served(gpus))
-            asker.ask(children.running())
-            children.kill(asker.silent())
-    finally:
-        asker.stop()
-        children.end_all()
+    supervising.supervise(children, asker, partial(served, gpus), stop, _POLL_S)
 
 
 def served(gpus: Path) -> tuple[str, ...]:
     """Return the GPU folders that have a timetable, by name."""
-    try:
-        return tuple(
-            sorted(each.name for each in gpus.iterdir() if (each / names.FILE_TIMETABLE).exists())
-        )
-    except FileNotFoundError:
-        return ()
+    return supervising.folders(gpus, lambda each: (each / names.FILE_TIMETABLE).exists())
 
 
 def _spawn(settings: DaemonSettings, key: str) -> subprocess.Popen[bytes]:

@@ -8,7 +8,6 @@ ends at once and is tried again.
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from gshare import names
-from gshare.runtime import processes, stores
+from gshare.runtime import daemons, processes, stores
 from gshare_simgpu import SimulatedNode
 
+from . import supervising
 from .asker import Asker
 from .children import Children
 from .mps_paths import MpsPaths
@@ -53,29 +53,18 @@ def supervise(settings: ModelStoreSettings, stop: threading.Event) -> None:
     gpus = settings.state / "gpus"
     children = Children("modelstore", partial(_spawn, settings), _LONGEST_PAUSE_S, _GRACE_S)
     asker = Asker(lambda key: stores.answers(gpus / key, _PATIENCE_S), _ASK_EVERY_S)
-    asker.start()
-    try:
-        while not stop.wait(_POLL_S):
-            children.settle(wanted(gpus))
-            asker.ask(children.running())
-            children.kill(asker.silent())
-    finally:
-        asker.stop()
-        children.end_all()
+    supervising.supervise(children, asker, partial(wanted, gpus), stop, _POLL_S)
 
 
 def wanted(gpus: Path) -> tuple[str, ...]:
     """Return the GPU folders that want a store, by name."""
-    try:
-        return tuple(sorted(each.name for each in gpus.iterdir() if stores.is_wanted(each)))
-    except FileNotFoundError:
-        return ()
+    return supervising.folders(gpus, stores.is_wanted)
 
 
 def _spawn(settings: ModelStoreSettings, uuid: str) -> subprocess.Popen[bytes]:
     folder = settings.state / "gpus" / uuid
     return subprocess.Popen(
-        [sys.executable, "-m", "gshare_modelstore", "--dir", str(folder), *settings.flags],
+        [*daemons.store_command(folder), *settings.flags],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         env={**os.environ, **_environment(settings, uuid)},

@@ -11,10 +11,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from gshare import names
 from gshare.errors import GshareError
@@ -53,8 +53,12 @@ class TokenDaemons:
         (folder / names.FOLDER_LEASES).mkdir(parents=True, exist_ok=True)
         command = [str(self._binary), "--dir", str(folder), "--window-us", str(self._window_us)]
         child = self._started.start(command, folder)
-        if not _comes_true(lambda: answers(folder), child, START_TIMEOUT_S):
-            _fail("token daemon", _TOKEND, folder)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not answers(folder):
+            if child.poll() is not None or time.monotonic() > deadline:
+                said = _said(_TOKEND, folder)
+                raise GshareError(f"token daemon of {folder.name} did not start: {said}")
+            time.sleep(_POLL_S)
         return True
 
 
@@ -189,22 +193,6 @@ def _untied(more: Mapping[str, str]) -> dict[str, str]:
     """
     tied = {names.ENV_LEASE_DIR, names.ENV_PRELOAD, names.ENV_MPS_PERCENTAGE}
     return {name: value for name, value in {**os.environ, **more}.items() if name not in tied}
-
-
-def _comes_true(
-    claim: Callable[[], bool], child: subprocess.Popen[bytes] | None, timeout_s: float
-) -> bool:
-    """Wait until `claim` holds; False where `child` ends or the time is over before."""
-    deadline = time.monotonic() + timeout_s
-    while not claim():
-        if (child is not None and child.poll() is not None) or time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def _fail(noun: str, kind: str, folder: Path) -> NoReturn:
-    raise GshareError(f"{noun} of {folder.name} did not start: {_said(kind, folder)}")
 
 
 def _stop(kind: str, folder: Path) -> None:

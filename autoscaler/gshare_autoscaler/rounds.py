@@ -121,8 +121,8 @@ class Rounds:
         standings = [self._courses[each.name].standing for each in found]
         deployments = [each for function in found for each in function.deployments]
         answers.keep(each.target for each in deployments)
-        answers.open()
         self._standings = MappingProxyType({each.function.name: each for each in standings})
+        answers.open()
         self._partners.teller.tell(answers.all(), {each.target: each.uid for each in deployments})
 
     def _read(self) -> list[Function]:

@@ -55,6 +55,19 @@ def page(service, path):
         return answer.read().decode()
 
 
+def explained(service):
+    """Return a function's page once it has the last round's decision; answers are told before."""
+    pages = []
+
+    def decided():
+        pages.append(json.loads(page(service, "/v1/functions/team/resnet")))
+        return pages[-1]["decision"] is not None
+
+    wait_until(lambda: not service.missing())
+    wait_until(decided)
+    return pages[-1]
+
+
 def events(api):
     return [json.loads(each.body) for each in api.asked if each.path.endswith("/events")]
 
@@ -86,8 +99,7 @@ def test_a_setting_that_changes_takes_effect(api, start):
         api.put("deployments", deployment("thin", replicas=3))
 
         wait_until(lambda: replicas(service, Target("team", "slow")) == 8)
-        wait_until(lambda: not service.missing())
-        page_ = json.loads(page(service, "/v1/functions/team/resnet"))
+        page_ = explained(service)
         slow = next(each for each in page_["deployments"] if each["name"] == "slow")
         assert "200.0 ms, over the SLO of 69 ms" in slow["note"]
 
@@ -104,7 +116,7 @@ def test_what_an_hpa_does_not_allow_is_left_to_the_other_shape(api, prometheus, 
     with start() as service:
         wait_until(lambda: replicas(service, WHOLE) == 1)
 
-        page_ = json.loads(page(service, "/v1/functions/team/resnet"))
+        page_ = explained(service)
         assert replicas(service) == 2
         assert "maxReplicas allows no more of" in page_["decision"]["why"]
 
@@ -237,7 +249,7 @@ def test_nothing_shrinks_before_the_window_was_seen(api, start, prometheus):
         wait_until(lambda: replicas(service) is not None)
 
         assert replicas(service) == 6
-        shown = json.loads(page(service, "/v1/functions/team/resnet"))
+        shown = explained(service)
         assert "stay since the rate is known for" in shown["decision"]["why"]
 
 
@@ -280,7 +292,7 @@ def test_every_decision_is_shown_with_its_numbers(start):
     with start() as service:
         wait_until(lambda: replicas(service) == 3)
 
-        shown = json.loads(page(service, "/v1/functions/team/resnet"))
+        shown = explained(service)
 
     assert shown["condition"] == {"reason": "Decided", "text": ""}
     assert shown["settings"]["slo_ms"] == 69.0
@@ -415,7 +427,7 @@ def test_a_function_whose_pods_count_its_load_keeps_one(start, prometheus):
         wait_until(lambda: replicas(service) is not None)
 
         assert (replicas(service), replicas(service, WHOLE)) == (1, 0)
-        shown = json.loads(page(service, "/v1/functions/team/resnet"))
+        shown = explained(service)
         assert "only replicas count this function's load" in shown["decision"]["why"]
 
 

@@ -77,17 +77,17 @@ def test_replicas_follow_one_by_one_beyond_the_tolerance_of_an_hpa(played: Playe
 
     steps = [after - before for before, after in pairwise(totals) if after != before]
 
-    assert set(steps) <= {1, -1}, f"not one by one: {steps}"
-    assert (totals[0], max(totals), totals[-1]) == (10, 12, 10)
+    assert set(steps) <= {1, -1}, played.told()
+    assert (totals[0], max(totals), totals[-1]) == (10, 12, 10), played.told()
 
 
 def test_replicas_stand_while_prometheus_is_away(played: Played) -> None:
     assert "PrometheusAway" in played.said
-    assert _wanted(played.without_prometheus) == {10}
+    assert _wanted(played.without_prometheus) == {10}, played.told()
 
 
 def test_replicas_stand_while_the_autoscaler_is_killed(played: Played) -> None:
-    assert _wanted(played.without_autoscaler) == {12}
+    assert _wanted(played.without_autoscaler) == {12}, played.told()
 
 
 def test_no_request_fails_whatever_is_disturbed(played: Played) -> None:

@@ -6,7 +6,7 @@ NATIVE := build/native
 STAMP  := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 
-.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test test-beside test-scaling test-pure test-contract test-timed test-alone fuzz check format clean bench bench-orders bench-packing
+.PHONY: install native demo cluster demo-cluster cluster-down cluster-tools test test-beside test-scaling test-pure test-talking test-timed test-alone fuzz check format clean bench bench-orders bench-packing
 
 install: $(STAMP) native
 
@@ -49,17 +49,15 @@ test: install $(CLIENTS) cluster-tools bench-clients
 	sh tests/support/install-packages.sh
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) test
 	$(MAKE) --no-print-directory -C hook OUT=$(abspath $(NATIVE)) sanitize
-	if sh hook/fuzz/install-clang.sh >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_S=5; \
-	else echo "fuzz: skipped"; fi
 	$(MAKE) --no-print-directory -k -j1 test-beside test-timed test-alone
 
 # A cluster that scales mostly waits, and its pods have 32 times the shares of what runs beside it:
-# tests of pure code and conversations do. All others look at the time, and have the machine alone.
+# whatever does not look at the time. What does (marker `timed`) has the machine alone.
 SCALING := tests/cluster/scaling
-BESIDE  := tests/unit tests/property tests/contract
+TALKING := tests/contract tests/node
 
 test-beside:
-	$(MAKE) --no-print-directory -k -j3 test-scaling test-pure test-contract
+	$(MAKE) --no-print-directory -k -j3 test-scaling test-pure test-talking
 
 test-scaling:
 	env -u MAKEFLAGS $(BIN)/pytest $(SCALING)
@@ -68,17 +66,19 @@ test-pure:
 	@mkdir -p build
 	env -u MAKEFLAGS nice -n 19 $(BIN)/pytest tests/unit tests/property >build/$@.log 2>&1; \
 	status=$$?; cat build/$@.log; exit $$status
+	if sh hook/fuzz/install-clang.sh >/dev/null; then nice -n 19 $(MAKE) --no-print-directory fuzz FUZZ_S=5; \
+	else echo "fuzz: skipped"; fi
 
-test-contract:
+test-talking:
 	@mkdir -p build
-	env -u MAKEFLAGS nice -n 5 $(BIN)/pytest -m "not timed" tests/contract >build/$@.log 2>&1; \
+	env -u MAKEFLAGS nice -n 5 $(BIN)/pytest -m "not timed" $(TALKING) >build/$@.log 2>&1; \
 	status=$$?; cat build/$@.log; exit $$status
 
 test-timed:
-	env -u MAKEFLAGS $(BIN)/pytest -m timed tests/contract
+	env -u MAKEFLAGS $(BIN)/pytest -m timed $(TALKING)
 
 test-alone:
-	env -u MAKEFLAGS $(BIN)/pytest --ignore=$(SCALING) $(BESIDE:%=--ignore=%)
+	env -u MAKEFLAGS $(BIN)/pytest --ignore=$(SCALING) tests/cluster
 
 # Every parser of what others write, under libFuzzer, FUZZ_S seconds each; installs clang.
 FUZZ_S ?= 20

@@ -11,7 +11,10 @@ from tests.support.simgpu_node import ROOT
 CASE = "alone-1370us-tight-q20-sm50"
 NEEDED = native().root / "bench" / "quota_client"
 
-pytestmark = pytest.mark.skipif(not NEEDED.exists(), reason="run `make bench-clients` first")
+pytestmark = [
+    pytest.mark.timed,
+    pytest.mark.skipif(not NEEDED.exists(), reason="run `make bench-clients` first"),
+]
 
 
 def run(report, *flags):

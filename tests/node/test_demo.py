@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timed
+
 TMPFS = "/dev/shm"  # noqa: S108 (the state directory must be on one)
 PROMISED = {"resnet": (12, 40), "rnnt": (24, 40), "bert": (50, 60)}
 

@@ -16,6 +16,8 @@ import gshare_simgpu
 from gshare.runtime.native import Native
 from gshare_example_server import models
 
+pytestmark = pytest.mark.timed
+
 MIB = 1024 * 1024
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from gshare_example_server.load import Load, Target, read_report
 
+pytestmark = pytest.mark.timed
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers after 20 ms; notes when requests came and how many were served at once."""

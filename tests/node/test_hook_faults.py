@@ -24,6 +24,8 @@ from tests.support.neighbours import (
     victim_and_neighbour,
 )
 
+pytestmark = pytest.mark.timed
+
 LAUNCHES_FOR_EVER = """
 context(); work = kernel(48, 500); ok(cuda.cuMemAlloc(100 << 20)); print("ready", flush=True)
 while True:

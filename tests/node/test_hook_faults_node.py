@@ -23,6 +23,8 @@ from tests.support.small_disk import full, small_disk
 
 from gshare import names
 
+pytestmark = pytest.mark.timed
+
 FREED_PERCENT = SHARE_PERCENT + 5
 """More than what a lease makes good in some windows, and less than the 60 % that are there."""
 BOTH = ("victim", "neighbour")

@@ -15,6 +15,8 @@ from tests.support.node_run import Machine, interrupt, read_until, until
 
 from gshare_simgpu import SimulatedNode
 
+pytestmark = pytest.mark.timed
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "model-sharing"
 MIB = 1 << 20
 WEIGHTS_MIB, CONTEXT_MIB = 2634, 300

@@ -15,6 +15,8 @@ from tests.support.store_folder import GpuFolderScene
 
 from gshare_modelstore.protocol import Ask, Op, Status, Tier
 
+pytestmark = pytest.mark.timed
+
 MIB = 1 << 20
 CHURN_S = 5.0
 CLIENTS = 8

@@ -17,6 +17,8 @@ from gshare import names
 from gshare.runtime.native import Native
 from gshare_simgpu import SimulatedNode
 
+pytestmark = pytest.mark.timed
+
 TIME_SCALE = 4
 _HOOK = "/usr/local/gshare/libgshare_hook.so"
 

@@ -22,9 +22,12 @@ from gshare_deviceplugin import cdi, mps_control, mps_paths, simulated
 from gshare_deviceplugin.libraries import PodLibraries
 from gshare_simgpu import SimulatedNode
 
-pytestmark = pytest.mark.skipif(
-    not mps_control.is_installed(), reason="nvidia-cuda-mps-control is not installed"
-)
+pytestmark = [
+    pytest.mark.timed,
+    pytest.mark.skipif(
+        not mps_control.is_installed(), reason="nvidia-cuda-mps-control is not installed"
+    ),
+]
 PATIENCE_S = 10.0
 
 

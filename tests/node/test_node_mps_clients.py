@@ -13,6 +13,8 @@ from gshare_deviceplugin.mps_clients import LEAD_S, ClientEnder
 from gshare_deviceplugin.mps_control import MpsControl, MpsError
 from gshare_deviceplugin.mps_paths import MpsPaths, readiness
 
+pytestmark = pytest.mark.timed
+
 UID = "0c6a4e1e-89ab-4cde-8f01-23456789abcd"
 SERVER = 4711
 _ROOTS = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids")]  # version 2, version 1

@@ -27,7 +27,10 @@ from gshare_deviceplugin.nvml import Device
 from gshare_deviceplugin.shims import PodShims
 from gshare_simgpu import GpuCounters
 
-pytestmark = pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not())
+pytestmark = [
+    pytest.mark.timed,
+    pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not()),
+]
 
 PROGRAM = "from tests.support.simgpu_client import *\nimport os, pathlib\n"
 WORK = """

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timed
+
 SLOW_S = 0.6
 
 

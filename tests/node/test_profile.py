@@ -24,6 +24,8 @@ from gshare_profiler.design import Grid
 from gshare_profiler.journal import Journal, Trial
 from gshare_profiler.settings import Rounds, Span, TrialSettings
 
+pytestmark = pytest.mark.timed
+
 ROOT = Path(__file__).parents[2]
 RESNET = ROOT / "examples" / "paper" / "resnet.yaml"
 ROUNDS = Rounds(Span(1.2, 15, 8.0), most=3)

@@ -3,7 +3,10 @@
 import signal
 import sys
 
+import pytest
 from tests.support.node_run import CLIENT, Machine, read_until
+
+pytestmark = pytest.mark.timed
 
 SHAPE = ("--sm", 12, "--quota", 40, "--simulated")
 

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+import pytest
 from tests.support.simgpu_node import (
     ROOT,
     counters,
@@ -18,6 +19,8 @@ from tests.support.simgpu_node import (
 )
 
 from gshare_simgpu import SimulatedNode
+
+pytestmark = pytest.mark.timed
 
 HOLDING = "context(); ok(cuda.cuMemAlloc(4 << 30)); launch(kernel(80, 5000), 1000); ready()"
 

@@ -11,6 +11,8 @@ from tests.support.simgpu_node import counters, run, running, simulated_node
 
 from gshare_simgpu import GpuCounters, SimulatedNode
 
+pytestmark = pytest.mark.timed
+
 # One request of a model: kernels of (SM demand, duration in us at full demand). With 80 SMs, 6, 12
 # and 24 % are caps of 4, 9 and 19 SMs. The three sums are chosen so that a request takes
 # 1/49.8, 1/68.5 and 1/75 s: the curve of ResNet-50 in the published figures.

@@ -10,6 +10,8 @@ from tests.support.saturated import process
 from gshare import wire
 from gshare.runtime.tokend import Stats, TokenDaemonError
 
+pytestmark = pytest.mark.timed
+
 A = limits("a", slices=(wire.Slice(0, 40),))
 B = limits("b", quota_request_percent=60, slices=(wire.Slice(40, 60),))
 WINDOW_S = WINDOW_US / 1e6

@@ -15,6 +15,8 @@ from tests.support.saturated import process
 from gshare import names, wire
 from gshare.runtime.tokend import TokenDaemonError, write_timetable
 
+pytestmark = pytest.mark.timed
+
 A = limits("a", slices=(wire.Slice(0, 40),))
 GREEDY = limits("a", quota_limit_percent=100, slices=(wire.Slice(0, 40),))
 B = limits("b", quota_request_percent=60, slices=(wire.Slice(40, 60),))

@@ -14,6 +14,8 @@ from tests.support.small_disk import full, small_disk
 from gshare import names, wire
 from gshare.runtime.tokend import TokenDaemonError, write_timetable
 
+pytestmark = pytest.mark.timed
+
 A = limits("a", slices=(wire.Slice(0, 40),))
 B = limits("b", quota_request_percent=60, slices=(wire.Slice(40, 60),))
 C = limits("c", sm_percent=10)

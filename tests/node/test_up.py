@@ -7,11 +7,14 @@ import sys
 import time
 import urllib.request
 
+import pytest
 from tests.support import manifests
 from tests.support.manifests import changed, deployment, service
 from tests.support.node_run import Machine, asking, client, interrupt, read_until, until
 
 from gshare.runtime.tokend import Control
+
+pytestmark = pytest.mark.timed
 
 ANSWERING = """
 import http.server, os

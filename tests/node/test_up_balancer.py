@@ -14,6 +14,8 @@ from gshare_cli import ports, probes
 from gshare_cli.balancer import Balancer
 from gshare_cli.probes import Surroundings
 
+pytestmark = pytest.mark.timed
+
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

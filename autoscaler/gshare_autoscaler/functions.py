@@ -14,17 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gshare import names, scaling, units
-from gshare.errors import InputError
 from gshare.profile import Profile
 from gshare.scaling import NoShapeError, Option, Shape
-from gshare.workload import shape as workload
-from gshare.workload.fields import Field
 
-from . import queries
-from .answers import About, Target
-from .bounds import FREE, UNKNOWN, Bounds, bounded
+from . import members, queries
+from .answers import Target
+from .bounds import UNKNOWN, Bounds, bounded
 from .conditions import Reason, Trouble, TroubleError
-from .declared import Declared, named
+from .declared import Declared
+from .members import Member, Refused
 from .objects import Deployment
 from .profiles import Name, Profiles
 from .queries import Query
@@ -38,34 +36,6 @@ class Defaults:
     scale_down_window_s: float
     window: str
     """Of $window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One Deployment of a function: its shape, and its replicas."""
-
-    target: Target
-    about: About
-    uid: str
-    shape: Shape
-    memory_bytes: int | None
-    """What each replica reserves, where the Deployment says it."""
-    bounds: Bounds
-    """Of its HPA."""
-    running: int
-    """What it is scaled to."""
-    ready: int
-    """How many of those serve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A Deployment that is not scaled, and why."""
-
-    target: Target
-    about: About
-    uid: str
-    trouble: Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +73,7 @@ class Function:
 def grouped(deployments: Iterable[Deployment]) -> dict[Name, list[Deployment]]:
     """Return the Deployments of each function, in the order of its name; the oldest first."""
     by_name: defaultdict[Name, list[Deployment]] = defaultdict(list)
-    for each in sorted(deployments, key=_age):
+    for each in sorted(deployments, key=members.age):
         function = each.metadata.labels.get(names.LABEL_FUNCTION, "")
         by_name[Name(each.metadata.namespace, function)].append(each)
     return {name: by_name[name] for name in sorted(by_name, key=str)}
@@ -117,108 +87,28 @@ def read(
     bounds: Mapping[Target, Bounds] = UNKNOWN,
 ) -> Function:
     """Return the function of these Deployments, which come oldest first."""
-    members, refused = _members(deployments, bounds)
+    found, refused = members.read(deployments, bounds)
     try:
         profile = profiles.profile(name)
-        members, outside = _inside(profile, members)
+        found, outside = members.inside(profile, found)
         refused += outside
         declared = Declared(deployments, profiles.config_map(name))
-        found = _scaling(name, profile, members, declared, defaults)
+        how = _scaling(name, profile, found, declared, defaults)
     except TroubleError as error:
-        return Function(name, tuple(members), tuple(refused), error.trouble)
-    return Function(name, tuple(members), tuple(refused), found)
+        return Function(name, tuple(found), tuple(refused), error.trouble)
+    return Function(name, tuple(found), tuple(refused), how)
 
 
 def unreadable(name: Name, deployments: Iterable[Deployment], trouble: Trouble) -> Function:
     """Return a function none of whose Deployments can be scaled, for one reason."""
-    refused = [
-        Refused(_target(each), _about(each), each.metadata.uid, trouble) for each in deployments
-    ]
-    return Function(name, (), tuple(refused), trouble)
-
-
-def _inside(profile: Profile, members: Sequence[Member]) -> tuple[list[Member], list[Refused]]:
-    """Return the Deployments of whose shapes a profile tells something, and the others."""
-    outside = {
-        member.shape: text
-        for member in members
-        if (text := scaling.judge(profile, [member.shape]).refused.get(member.shape))
-    }
-    return [each for each in members if each.shape not in outside], [
-        Refused(
-            each.target,
-            each.about,
-            each.uid,
-            Trouble(
-                Reason.BAD_SHAPE,
-                f"Deployment {each.target}: limits of spec.template: '{each.shape}' (SM x quota): "
-                f"{outside[each.shape]}: profile it there too",
-            ),
-        )
-        for each in members
-        if each.shape in outside
-    ]
-
-
-def _members(
-    deployments: Iterable[Deployment], bounds: Mapping[Target, Bounds]
-) -> tuple[list[Member], list[Refused]]:
-    """Return the Deployments that can be scaled, one a shape, the oldest; and the others."""
-    members: dict[Shape, Member] = {}
-    refused: list[Refused] = []
-    for each in deployments:
-        target, about = _target(each), _about(each)
-        try:
-            member = _member(each, target, about, bounds.get(target, FREE))
-            _check_alone(each, member, members)
-            members[member.shape] = member
-        except TroubleError as error:
-            refused.append(Refused(target, about, each.metadata.uid, error.trouble))
-    return list(members.values()), refused
-
-
-def _check_alone(deployment: Deployment, member: Member, members: Mapping[Shape, Member]) -> None:
-    if member.shape in members:
-        raise TroubleError(
-            Reason.SAME_SHAPE,
-            f"{named(deployment)}: limits of spec.template: '{member.shape}' (SM x quota): is the "
-            f"shape of the older Deployment {members[member.shape].target.name} of this function, "
-            "which is scaled: delete one or change its shape",
-        )
-
-
-def _member(deployment: Deployment, target: Target, about: About, bounds: Bounds) -> Member:
-    """Return a Deployment with the shape that its pods ask; TroubleError where they ask none."""
-    template = {"spec": {"template": deployment.spec.template}}
-    whole = Field(named(deployment), "", template)
-    try:
-        container = workload.gpu_container(whole.at("spec", "template", "spec"))
-        if container is None:
-            containers = whole.at("spec", "template", "spec", "containers")
-            limits = [each.at("resources", "limits") for each in containers.elements()]
-            (limits or [containers])[0].refuse(
-                f"must name {names.RESOURCE_SM} and {names.RESOURCE_QUOTA}"
-            )
-        asked = workload.read(whole, container)
-    except InputError as error:
-        raise TroubleError(Reason.BAD_SHAPE, _one_line(error)) from error
-    wanted = deployment.spec.replicas
-    return Member(
-        target,
-        about,
-        deployment.metadata.uid,
-        Shape(asked.sm_percent, asked.quota_request_percent),
-        asked.memory_bytes,
-        bounds,
-        wanted,
-        min(wanted, deployment.status.ready_replicas),
-    )
+    refused = tuple(members.refused(each, trouble) for each in deployments)
+    return Function(name, (), refused, trouble)
 
 
 def _scaling(
     name: Name,
     profile: Profile,
-    members: Sequence[Member],
+    replicas: Sequence[Member],
     declared: Declared,
     defaults: Defaults,
 ) -> Scaling:
@@ -233,7 +123,7 @@ def _scaling(
         names.ANNOTATION_SCALE_DOWN_WINDOW, lambda found: found.read(units.milliseconds) / 1000
     )
     slo_from = declared.where(names.ANNOTATION_SLO) or f"function {name}: slo_ms of its profile"
-    options, unfit = _options(name, profile, members, slo_ms, slo_from)
+    options, unfit = _options(name, profile, replicas, slo_ms, slo_from)
     return Scaling(
         _query(name, declared, defaults),
         policy or defaults.policy,
@@ -245,13 +135,13 @@ def _scaling(
 
 
 def _options(
-    name: Name, profile: Profile, members: Sequence[Member], slo_ms: float | None, slo_from: str
+    name: Name, profile: Profile, replicas: Sequence[Member], slo_ms: float | None, slo_from: str
 ) -> tuple[tuple[Option, ...], Mapping[Shape, str]]:
     """Return what a planner may choose from, and why shapes of other Deployments are not in it."""
-    if not members:
+    if not replicas:
         raise TroubleError(Reason.BAD_SHAPE, f"function {name}: no Deployment of it can be scaled")
-    shapes = {member.shape for member in members}
-    reserved = {member.shape: member.memory_bytes for member in members if member.memory_bytes}
+    shapes = {member.shape for member in replicas}
+    reserved = {member.shape: member.memory_bytes for member in replicas if member.memory_bytes}
     judged = scaling.judge(profile, shapes, slo_ms, reserved)
     if not judged.options:
         try:
@@ -259,7 +149,7 @@ def _options(
         except NoShapeError as error:
             text = f"{slo_from}: {error}{_better(profile, slo_ms)}"
             raise TroubleError(Reason.NO_SHAPE_MEETS_SLO, text) from error
-    bounds = {member.shape: member.bounds for member in members}
+    bounds = {member.shape: member.bounds for member in replicas}
     return bounded(judged.options, bounds), judged.refused
 
 
@@ -270,10 +160,6 @@ def _better(profile: Profile, slo_ms: float | None) -> str:
         return ""
     best = min(found, key=lambda option: (option.cost, option.shape))
     return f"; {best.shape} of the profile would: give it a Deployment (gshare render)"
-
-
-def _one_line(error: InputError) -> str:
-    return f"{error.source}: {error.field.strip()}: {error.value!r}: {error.problem}"
 
 
 def _query(name: Name, declared: Declared, defaults: Defaults) -> Query:
@@ -287,17 +173,3 @@ def _query(name: Name, declared: Declared, defaults: Defaults) -> Query:
         lambda found: queries.query(found.text(), f"{found.source}: {found.path}", values),
     )
     return written or queries.query(queries.DEFAULT, f"function {name}: the default query", values)
-
-
-def _age(deployment: Deployment) -> tuple[str, str]:
-    meta = deployment.metadata
-    return meta.creation_timestamp or "", meta.name
-
-
-def _target(deployment: Deployment) -> Target:
-    return Target(deployment.metadata.namespace, deployment.metadata.name)
-
-
-def _about(deployment: Deployment) -> About:
-    meta = deployment.metadata
-    return About(meta.labels.get(names.LABEL_FUNCTION, ""), meta.labels)

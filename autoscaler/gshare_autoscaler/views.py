@@ -7,7 +7,8 @@ from gshare.scaling import Decision, Option
 from .answers import Answer
 from .conditions import Reason, Trouble
 from .courses import Standing
-from .functions import Function, Member, Scaling
+from .functions import Function, Scaling
+from .members import Member
 
 
 def function(standing: Standing, answers: dict[str, Answer]) -> dict[str, Any]:

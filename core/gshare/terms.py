@@ -36,11 +36,8 @@ MEMORY: Final = names.ANNOTATION_GPU_MEM
 KEYS: Final = (REQUEST, LIMIT, MEMORY)
 _LONGEST_TEXT: Final = 80
 _WHOLE_LIMIT: Final = 100
-_READERS: Final = {
-    REQUEST: units.whole_percent,
-    LIMIT: units.whole_percent,
-    MEMORY: units.memory_bytes,
-}
+_PERCENT: Final = units.whole_percent
+_READERS: Final = {REQUEST: _PERCENT, LIMIT: _PERCENT, MEMORY: units.memory_bytes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from gshare.placement import Request
 from gshare.runtime.kube import ApiError, Pod
 
 from . import reading
-from .cluster import Claim, Cluster
+from .claims import Claim
+from .cluster import Cluster
 from .messages import BindingArgs
 from .writer import Writer
 

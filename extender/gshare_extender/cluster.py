@@ -16,15 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gshare import preemption
-from gshare.annotations import PodPlacement
-from gshare.ledger import (
-    Candidate,
-    Ledger,
-    NodeRefusal,
-    Ranking,
-    RefusalKind,
-    Reservation,
-)
+from gshare.ledger import Candidate, Ledger, NodeRefusal, Ranking, RefusalKind, Reservation
 from gshare.modes import MODES, Packer
 from gshare.placement import Request
 from gshare.policies import Preference
@@ -32,6 +24,7 @@ from gshare.runtime.kube.cache import Verb
 from gshare.runtime.kube.objects import Node, Pod
 
 from . import nominations
+from .claims import Claim
 from .pending import PendingPods
 from .ranking import Ranker
 from .reading import Offer
@@ -41,15 +34,6 @@ from .settings import ExtenderSettings
 
 _ANSWERS: Final = 65_536
 """Sets of functions for which a layout was searched, of which the answer is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A place that is held for a pod whose bind is about to be sent, or has been."""
-
-    uid: str
-    node: str
-    placement: PodPlacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +170,7 @@ class Cluster:
             before = ledger.reservation(request.key)
             is_bound_perhaps = pending.is_uncertain and ledger.is_sound(request.key)
             if is_bound_perhaps and before is not None and before.node in nodes:
-                return _only(before)
+                return Ranking.only(before)
             ledger.cancel(request.key)
             now_s, preference = self.clock(), pending.preference
             ranking = self._ranker.rank(ledger, request, nodes, preference, now_s)
@@ -231,7 +215,7 @@ class Cluster:
                 answer = ledger.fit(request, node, preference)
                 if isinstance(answer, NodeRefusal):
                     return answer
-                placement = ledger.placement_for(answer, request)
+                placement = answer.placement(request)
             # Longer than the bind can take: the place stays held until the pod is seen there.
             expires = self.clock() + self.settings.uncertain_s
             ledger.reserve(Reservation(request.key, node, placement, expires))
@@ -284,7 +268,7 @@ class Cluster:
     def _hold_best(self, request: Request, ranking: Ranking, before: Reservation | None) -> None:
         if ranking.candidates:
             best = ranking.candidates[0]
-            placement = self.ledger.placement_for(best, request)
+            placement = best.placement(request)
             expires = self.clock() + self.settings.reservation_s
             self.ledger.reserve(Reservation(request.key, best.node, placement, expires))
         elif before is not None and before.victims:
@@ -308,9 +292,3 @@ class Cluster:
     def _hold_on(self, reservation: Reservation) -> None:
         expires = max(reservation.expires_s, self.clock() + self.settings.nomination_s)
         self.ledger.reserve(replace(reservation, expires_s=expires))
-
-
-def _only(before: Reservation) -> Ranking:
-    """Return a ranking of the one node where a pod may be bound already."""
-    placement = before.placement
-    return Ranking((Candidate(before.node, placement.gpu_uuid, placement.memory_bytes, 0),), {})

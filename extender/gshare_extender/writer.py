@@ -18,7 +18,7 @@ from gshare.runtime.kube.listing import list_all
 from gshare.runtime.kube.objects import Pod
 
 from .budgets import PodDisruptionBudget
-from .cluster import Claim
+from .claims import Claim
 
 BUDGETS_PATH: Final = "/apis/policy/v1/poddisruptionbudgets"
 

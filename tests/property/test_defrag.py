@@ -61,7 +61,7 @@ def clusters(draw):
         answer = ledger.fit(request, node)
         if type(answer).__name__ != "Candidate":
             continue
-        at = ledger.placement_for(answer, request)
+        at = answer.placement(request)
         pod = placed(uid, node, placement=at, priority=priority, labels={"app": owner})
         ledger.put(pod)
         reach = draw(st.sampled_from((None, None, frozenset({"a", "b", node}))))

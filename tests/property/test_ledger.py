@@ -170,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
         before = self.ledger.problems()
         assert best.gpu_uuid in {each.uuid for each in self.nodes[best.node]}
         assert (best.node, best.gpu_uuid) not in ledger_books.shut_by(before)
-        placement = self.ledger.placement_for(best, self.asked[uid])
+        placement = best.placement(self.asked[uid])
         self.ledger.reserve(Reservation(uid, best.node, placement, expires_s))
         assert self.ledger.problems() == before, "an admitted pod made a problem"
         assert self.ledger.is_sound(uid)

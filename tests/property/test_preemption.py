@@ -44,7 +44,7 @@ def ledgers(draw):
         request = Request(f"p{index}", sm, quota, memory * GIB, model)
         answer = ledger.fit(request, node)
         if isinstance(answer, Candidate):
-            at = ledger.placement_for(answer, request)
+            at = answer.placement(request)
             ledger.put(placed(request.key, node, placement=at, priority=priority))
     return ledger
 
@@ -75,7 +75,7 @@ def test_a_plan_makes_room_and_no_victim_is_one_too_many(ledger, asked):
 def _assert_fits(ledger: Ledger, request: Request, found: Plan) -> None:
     answer = ledger.fit(request, found.node)
     assert isinstance(answer, Candidate)
-    assert ledger.placement_for(answer, request) == found.placement
+    assert answer.placement(request) == found.placement
     (offered,) = ledger.inventory(found.node)
     there = [pod.placement for pod in ledger.placed() if pod.node == found.node]
     kept = ledger.snapshots(found.node)[0].resident

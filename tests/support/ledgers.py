@@ -74,7 +74,7 @@ def reserve_best(ledger: Ledger, request: Request, nodes: Iterable[str] | None =
     if not ranking.candidates:
         return next(iter(ranking.refusals.values())).value
     best = ranking.candidates[0]
-    placement = ledger.placement_for(best, request)
+    placement = best.placement(request)
     ledger.reserve(Reservation(request.key, best.node, placement, LATER_S))
     return f"{best.node}/{best.gpu_uuid}"
 

@@ -32,7 +32,7 @@ handful of comparisons of whole columns: 0.2 ms for 40,000 GPUs.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gshare.annotations import NodeGpu, PodPlacement, Standing
+from gshare.annotations import NodeGpu, Standing
 from gshare.modes import RECT, Packer
 from gshare.placement import Request, Snapshot
 from gshare.policies import Preference
@@ -281,17 +281,6 @@ class Ledger:
         """Return the states of the GPUs of each node that has some; states do not change."""
         self.settle()
         return self._index.states()
-
-    def placement_for(self, candidate: Candidate, request: Request) -> PodPlacement:
-        """Return the placement that `candidate` means for `request`."""
-        return PodPlacement(
-            candidate.gpu_uuid,
-            request.sm_percent,
-            request.quota_percent,
-            candidate.memory_bytes,
-            request.model,
-            candidate.has_own_weights,
-        )
 
     def _outdate(self, doubled: Iterable[tuple[str, str]]) -> None:
         """Tell nodes of GPUs that have become doubled, or are so no more."""

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from gshare import terms
 from gshare.annotations import PodPlacement, Standing
-from gshare.placement import Snapshot
+from gshare.placement import Request, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,17 @@ class Candidate:
     is_relaid: bool = False
     has_own_weights: bool = False
 
+    def placement(self, request: Request) -> PodPlacement:
+        """Return the placement that this means for `request`."""
+        return PodPlacement(
+            self.gpu_uuid,
+            request.sm_percent,
+            request.quota_percent,
+            self.memory_bytes,
+            request.model,
+            self.has_own_weights,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -146,6 +157,12 @@ class Ranking:
 
     candidates: tuple[Candidate, ...]
     refusals: Mapping[str, RefusalKind]
+
+    @classmethod
+    def only(cls, held: Reservation) -> Self:
+        """Return a ranking of the one node where a place is held."""
+        at = held.placement
+        return cls((Candidate(held.node, at.gpu_uuid, at.memory_bytes, 0),), {})
 
 
 @dataclass(frozen=True, slots=True)

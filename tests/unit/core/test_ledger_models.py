@@ -175,7 +175,7 @@ def test_the_index_asks_for_a_share_beside_weights_to_the_byte(side, store):
 def test_a_pod_on_a_node_without_a_store_has_its_weights_in_its_own_memory():
     found = ledger(store=None)
     candidate = found.fit(wants(), "a")
-    at = found.placement_for(candidate, wants())
+    at = candidate.placement(wants())
 
     assert (at.memory_bytes, at.own_weights_bytes, at.shared) == (8 * GIB, 6 * GIB, None)
 

@@ -10,7 +10,8 @@ from gshare.annotations import Standing, Terms, encode_in_force, encode_resident
 from gshare.ledger import NodeRefusal, RefusalKind, Reservation
 from gshare.models import ModelShare
 from gshare.placement import Request
-from gshare_extender.cluster import Claim, Cluster, Listeners
+from gshare_extender.claims import Claim
+from gshare_extender.cluster import Cluster, Listeners
 from gshare_extender.settings import ExtenderSettings
 
 WHOLE = Request("uid-whole", 100, 100, 1)

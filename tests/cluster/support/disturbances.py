@@ -2,12 +2,12 @@
 
     seconds    what happens
     0          ten replicas get the load of ten, and no HPA scales them yet
-    30         HPAs take over; the rise of the first seconds is forgotten by then
-    34 - 64    Prometheus is away
-    90 - 160   the load grows to that of twelve; another function, asleep, is woken meanwhile
-    172        the autoscaler is killed
-    194 - 206  the load falls to that of ten
-    240        the end
+    44         HPAs take over; the rise of the first seconds is forgotten by 35
+    48 - 78    Prometheus is away
+    104 - 174  the load grows to that of twelve; another function, asleep, is woken meanwhile
+    186        the autoscaler is killed
+    208 - 220  the load falls to that of ten
+    254        the end
 
 One replica of twelve is 8 % of the rate, so the rate has to be read closer than that on a host as
 busy as it likes: the query averages over 12 s, and the load grows slowly, as a rise is forecast.
@@ -36,13 +36,13 @@ from .stage import Stage
 HEADROOM: Final = 1.25
 _SHAPE: Final = (6, 20)
 _FEW: Final = 10
-_SCALED_S: Final = 30
-_AWAY_S: Final = (34, 64)
-_RISE_S: Final = (90, 160)
-_WAKING_S: Final = 92
-_KILLED_S: Final = 172
-_FALL_S: Final = (194, 206)
-_END_S: Final = 240
+_SCALED_S: Final = 44
+_AWAY_S: Final = (48, 78)
+_RISE_S: Final = (104, 174)
+_WAKING_S: Final = 106
+_KILLED_S: Final = 186
+_FALL_S: Final = (208, 220)
+_END_S: Final = 254
 _QUERY: Final = PRESETS[DEFAULT].replace("$window", "12s")
 _ASKED: Final = "0:2 12:2"
 

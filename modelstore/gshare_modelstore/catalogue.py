@@ -165,14 +165,14 @@ class Catalogue:
     def _abandon(self, waiter: Waiter) -> list[Instruction]:
         offers = [each.waiter for each in self._books.offers.values()]
         is_offered = any((each.client, each.model) == waiter.place for each in offers)
-        ended = [answer(waiter, Status.OK)]
+        ended = _ok(waiter)
         if is_offered or self._books.waiting.loader(waiter.model) != waiter.client:
-            return [*ended]
+            return ended
         return [*ended, *serving.end_loads(self._books, [waiter.model])]
 
     def _release(self, waiter: Waiter) -> list[Instruction]:
         self._books.contents.release(waiter.client, waiter.model, waiter.request.digest)
-        return [answer(waiter, Status.OK)]
+        return _ok(waiter)
 
     def _write(self, waiter: Waiter) -> list[Instruction]:
         """Drop or pin a key."""
@@ -230,3 +230,8 @@ class Catalogue:
         model = next(announced, Model(content.identity.scope, ""))
         wish = Wish(model, Tier.DEVICE, content.device_bytes)
         return room.evictable(books.contents, books.terms, wish)[:1]
+
+
+def _ok(waiter: Waiter) -> list[Instruction]:
+    """Return the answer to what always succeeds; none where the client wants none."""
+    return [] if Ask.QUIET in waiter.request.flags else [answer(waiter, Status.OK)]

@@ -3,8 +3,8 @@
 References on weights are the connection's. Who holds a map of weights gives them back when the map
 goes, which may be in any thread, in the middle of anything, even of an answer awaited on this very
 connection. So giving back only notes it, and sends it at once if nobody uses the connection, else
-before the next request. Nothing awaits the answers to that: replies carry their request's serial,
-and those that nobody awaits are passed over.
+before the next request. Nothing answers that. Replies carry their request's serial, and those that
+nobody awaits are passed over.
 
 A call that is interrupted (Ctrl-C) leaves an answer on its way. Before the next request the store
 is told to forget it, and what it had granted meanwhile is given back.
@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 from . import client_socket, protocol
 from .client_progress import Report
 from .errors import StoreAwayError, StoreDiedError
-from .protocol import Op, Reply, Request, Status
+from .protocol import Ask, Op, Reply, Request, Status
 
 _SERIALS: Final = 2**32
 _HEAD_OF_REPLY: Final = struct.Struct("=II16xI")
@@ -102,8 +102,9 @@ class Connection:
 
     def tell(self, request: Request) -> bool:
         """Send what needs no answer; tell whether the store takes it now, or has ended."""
+        quiet = dataclasses.replace(request, flags=Ask.QUIET)
         try:
-            self._socket.send(self._packed(request)[1], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._socket.send(self._packed(quiet)[1], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return False
         except OSError:  # the next request hears of it

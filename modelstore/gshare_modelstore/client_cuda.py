@@ -11,7 +11,7 @@ import logging
 import os
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -226,21 +226,31 @@ def _current(ordinal: int) -> Iterator[None]:
 def _set_access(address: int, size_bytes: int, ordinal: int) -> bool:
     """Make a map readable; return whether the driver keeps it from being written."""
     cuda = driver()
+    try:
+        _call(cuda.cuMemSetAccess, address, size_bytes, _access(ordinal, is_read_only=True), 1)
+    except GpuError as error:
+        if error.result not in _NO_READ_ONLY:
+            raise
+        _call(cuda.cuMemSetAccess, address, size_bytes, _access(ordinal, is_read_only=False), 1)
+        _LOG.info("weights_writable reason=%s", error.result)
+        return False
+    return True
+
+
+@functools.cache
+def _access(ordinal: int, *, is_read_only: bool) -> Sequence[object]:
+    """Return a device's rights to memory, as cuMemSetAccess takes them."""
+    cuda = driver()
     access = cuda.CUmemAccessDesc()
     access.location.type = cuda.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE
     access.location.id = ordinal
     rights = cuda.CUmemAccess_flags
-    access.flags = rights.CU_MEM_ACCESS_FLAGS_PROT_READ
-    try:
-        _call(cuda.cuMemSetAccess, address, size_bytes, [access], 1)
-    except GpuError as error:
-        if error.result not in _NO_READ_ONLY:
-            raise
-        access.flags = rights.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
-        _call(cuda.cuMemSetAccess, address, size_bytes, [access], 1)
-        _LOG.info("weights_writable reason=%s", error.result)
-        return False
-    return True
+    access.flags = (
+        rights.CU_MEM_ACCESS_FLAGS_PROT_READ
+        if is_read_only
+        else rights.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+    )
+    return [access]
 
 
 def ordinal_at(address: int) -> int:

@@ -85,6 +85,7 @@ class Ask(IntFlag, boundary=STRICT):
     NONE = 0
     LOAD = 1
     PIN = 2
+    QUIET = 4
 
 
 class Tell(IntFlag, boundary=STRICT):

@@ -5,8 +5,8 @@
  * struct; numbers are in the machine's own order; texts are NUL-terminated and NUL-padded. Any
  * other packet (size, magic, version, op, descriptors that do not belong) costs its connection.
  *
- * Requests. Each is answered by one final reply that carries its serial, except PROGRESS, which is
- * not answered, and LIST, which is answered by one READY an entry and then END.
+ * Requests. Each is answered by one final reply that carries its serial, except LIST, which is
+ * answered by one READY an entry and then END. PROGRESS and FLAG_QUIET are not answered.
  *   GET       a reference on the weights of `key`. `digest`, if not zero, is what they must be:
  *             weights of that digest that the namespace already keeps serve, whatever the key
  *             names; a key of other weights counts as absent. With FLAG_LOAD an absent key is
@@ -91,8 +91,9 @@ enum gshare_store_mechanism {
 };
 
 /* Flags of requests. */
-#define GSHARE_STORE_FLAG_LOAD 1u /* GET: ready to load it */
-#define GSHARE_STORE_FLAG_PIN 2u  /* STORE, PIN */
+#define GSHARE_STORE_FLAG_LOAD 1u  /* GET: ready to load it */
+#define GSHARE_STORE_FLAG_PIN 2u   /* STORE, PIN */
+#define GSHARE_STORE_FLAG_QUIET 4u /* ABANDON, RELEASE: no OK */
 /* Flags of replies. */
 #define GSHARE_STORE_FLAG_PINNED 1u
 #define GSHARE_STORE_FLAG_SHARED 2u /* seen by every namespace */

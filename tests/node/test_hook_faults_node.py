@@ -154,7 +154,8 @@ children = [os.fork() or work() for _ in range(45)]
 print({os.waitpid(child, 0)[1] for child in children})
 """
     with small_disk(1 << 20) as disk, victim_and_neighbour(disk) as gpu, full(disk):
-        with loses_a_window_at_most(gpu, "neighbour"):
+        # On two cores some of 45 wait between token and launch: 0 to 3.6 ms of 0.6 s in 30 runs.
+        with loses_a_window_at_most(gpu, "neighbour", overlap_percent=0.5):
             kill_daemon(gpu)
             gpu.node.daemon.start()
             assert gpu.run("victim", crowd) == "{0}"

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from gshare import names
-from gshare.runtime import processes, tokend
+from gshare.runtime import processes
+from gshare.runtime.daemons import answers
 
 from . import supervising
 from .asker import Asker
@@ -24,7 +25,6 @@ _POLL_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 0.4
 _GRACE_S: Final = 2.0
 _ASK_EVERY_S: Final = 1.0
-_PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def supervise(settings: DaemonSettings, stop: threading.Event) -> None:
     """
     gpus = settings.state / "gpus"
     children = Children("tokend", partial(_spawn, settings), _LONGEST_PAUSE_S, _GRACE_S)
-    asker = Asker(partial(_answers, gpus), _ASK_EVERY_S)
+    asker = Asker(lambda key: answers(gpus / key), _ASK_EVERY_S)
     supervising.supervise(children, asker, partial(served, gpus), stop, _POLL_S)
 
 
@@ -64,11 +64,3 @@ def _spawn(settings: DaemonSettings, key: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         preexec_fn=processes.die_with_parent(),  # noqa: PLW1509 (prctl alone: safe after fork)
     )
-
-
-def _answers(gpus: Path, key: str) -> bool:
-    try:
-        tokend.Control(gpus / key, timeout_s=_PATIENCE_S).ping()
-    except tokend.TokenDaemonError:
-        return False
-    return True

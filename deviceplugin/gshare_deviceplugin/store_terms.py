@@ -40,13 +40,5 @@ def is_followed(folder: Path, held: Lease) -> bool:
 
 
 def _budget(folder: Path, gpu: NodeGpu, held: Sequence[Lease], terms: StoreTerms) -> Budget | None:
-    if gpu.store_bytes is None:
-        return None
-    left = stores.remaining(
-        gpu.memory_bytes,
-        gpu.store_bytes,
-        (each.memory_bytes for each in held),
-        is_announced=any(each.shared for each in held),
-        runs=stores.is_wanted(folder),
-    )
+    left = stores.left_by(held, folder, gpu.memory_bytes, gpu.store_bytes)
     return None if left is None else Budget(left, terms.host_bytes, terms.shared_from)

@@ -1,12 +1,12 @@
 """The C header and its Python twin lay out every page alike; what one packs, the other reads."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import programs
 
 from gshare import wire
 
@@ -31,14 +31,8 @@ STRUCTS = {
 @pytest.fixture(scope="module")
 def offsets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """Return what the C compiler says: `struct.field` and `struct` (its size) to bytes."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("wire")
-    (folder / "offsets.c").write_text(program())
-    command = [compiler, "-std=c11", f"-I{HEADER}", "-o", folder / "offsets", folder / "offsets.c"]
-    subprocess.run(command, check=True)
-    lines = subprocess.run([folder / "offsets"], check=True, capture_output=True, text=True).stdout
+    reader = programs.of_text(program(), tmp_path_factory.mktemp("wire"), f"-I{HEADER}")
+    lines = subprocess.run([reader], check=True, capture_output=True, text=True).stdout
     return {name: int(number) for name, number in map(str.split, lines.splitlines())}
 
 

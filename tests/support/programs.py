@@ -27,6 +27,15 @@ def c(name: str, *flags: str, compiler: str = "cc") -> Path:
     return _compiled(SOURCES / f"{name}.c", f"{compiler}-{name}{''.join(flags)}", compiler, *flags)
 
 
+def of_text(text: str, folder: Path, *flags: str) -> Path:
+    """Return the program of this C source, compiled in `folder`; skip the test without compiler."""
+    source, program = folder / "program.c", folder / "program"
+    source.write_text(text)
+    compiler = shutil.which("cc") or _tool("gcc")
+    subprocess.run([compiler, "-std=c11", *flags, "-o", program, source], check=True)
+    return program
+
+
 @functools.cache
 def linked(name: str) -> Path:
     """Return tests/clients/NAME.c as a program that is linked with the driver."""

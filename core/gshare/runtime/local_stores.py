@@ -22,15 +22,7 @@ def settle(
 
     What all namespaces see may be stored by `namespaces`: they are one user's on one machine.
     """
-    left = None
-    if gpu.store_bytes is not None:
-        left = stores.remaining(
-            gpu.memory_bytes,
-            gpu.store_bytes,
-            (each.memory_bytes for each in held),
-            is_announced=any(each.model for each in held),
-            runs=stores.is_wanted(folder),
-        )
+    left = stores.left_by(held, folder, gpu.memory_bytes, gpu.store_bytes)
     if left is None:
         if stores.is_wanted(folder):
             daemons.stop_store(folder)
@@ -43,19 +35,13 @@ def shares(gpu: placement.Gpu, held: Iterable[LeaseRecord]) -> tuple[tuple[str, 
     """Return the models that the leases `held` have in the store of their GPU, by lease id."""
     if gpu.store_bytes is None:
         return ()
-    return tuple(
-        (each.lease_id, ModelShare(each.model, each.model_bytes, each.namespace))
-        for each in held
-        if each.model is not None
-    )
+    return tuple((each.lease_id, each.shared) for each in held if each.shared)
 
 
 def identities(held: Iterable[LeaseRecord]) -> Mapping[str, Identity]:
     """Return who the leases `held` are to the store, by id."""
     return {
-        each.lease_id: Identity(
-            each.namespace, each.pod, each.function, each.model, each.model_bytes
-        )
+        each.lease_id: Identity.of(each.namespace, each.pod, each.function, each.shared)
         for each in held
     }
 

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gshare.models import ModelShare
 from gshare.workload.values import DEFAULT_NAMESPACE
 
 from .processes import ProcessIdentity
@@ -45,6 +46,13 @@ class LeaseRecord:
     """The model that it announces, None where it announces none."""
     model_bytes: int | None = None
     """The bytes of its weights, None where they were not announced."""
+
+    @property
+    def shared(self) -> ModelShare | None:
+        """Return the model that it announces."""
+        if self.model is None:
+            return None
+        return ModelShare(self.model, self.model_bytes, self.namespace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gshare import models, names
 from gshare.models import ModelShare
@@ -34,6 +34,18 @@ CONTEXT_BYTES: Final = 300 * 2**20
 (hook/src/hook/context.c); 100-500 MiB elsewhere."""
 HOST_BYTES: Final = 4 * 2**30
 """What a store keeps in the host's memory at most, where nobody says."""
+
+
+class Holder(Protocol):
+    """A lease, as far as its GPU's store is concerned."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it may take of the GPU's memory, shared weights not counted."""
+
+    @property
+    def shared(self) -> ModelShare | None:
+        """The model that its pod announces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,24 @@ def remaining(
     if is_announced:
         return max(0, left)
     return left if runs and left > 0 else None
+
+
+def left_by(
+    held: Sequence[Holder], gpu: Path, memory_bytes: int, context_bytes: int | None
+) -> int | None:
+    """Return the bytes of a GPU that the leases `held` leave to its store now.
+
+    None where no store is to run (`remaining`), nor can: `context_bytes` is None.
+    """
+    if context_bytes is None:
+        return None
+    return remaining(
+        memory_bytes,
+        context_bytes,
+        (each.memory_bytes for each in held),
+        is_announced=any(each.shared for each in held),
+        runs=is_wanted(gpu),
+    )
 
 
 def runs(gpu: Path) -> bool:

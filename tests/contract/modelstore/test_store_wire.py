@@ -1,10 +1,10 @@
 """The model store's C header and its Python twin lay out every packet alike."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support import programs
 
 from gshare_modelstore import protocol
 from gshare_modelstore.protocol import Ask, Mechanism, Op, Reply, Request, Status, Tell, Tier
@@ -95,17 +95,9 @@ def program() -> str:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return what the program reads in packets that Python packed."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("store_wire")
-    (folder / "read.c").write_text(program())
-    command = [compiler, "-std=c11", f"-I{HEADER}", "-o", folder / "read", folder / "read.c"]
-    subprocess.run(command, check=True)
+    reader = programs.of_text(program(), tmp_path_factory.mktemp("store_wire"), f"-I{HEADER}")
     packets = protocol.pack_request(REQUEST) + protocol.pack_reply(REPLY)
-    output = subprocess.run(
-        [folder / "read"], input=packets, check=True, capture_output=True
-    ).stdout
+    output = subprocess.run([reader], input=packets, check=True, capture_output=True).stdout
     return dict(line.split(" ", 1) for line in output.decode().splitlines())
 
 
